@@ -1,0 +1,21 @@
+"""The classifiers that come with the package, each loaded when first named."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from guardrail.classifiers.base import Classifier
+
+if TYPE_CHECKING:
+    from guardrail.classifiers.embedded import Embedded
+
+__all__ = ["Classifier", "Embedded"]
+
+_HOMES = {"Embedded": "guardrail.classifiers.embedded"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,67 @@
+"""Every error the package raises on purpose.
+
+    GuardrailError
+    ├── ConfigError             a configuration file, variable or argument is wrong
+    ├── InvalidTurnError        a message is not text, or a conversation is not judgeable
+    ├── UnguardedCall           this call would show a reply that nobody judged
+    ├── MissingExtraError       an optional library is not installed
+    └── ClassifierError         no verdict could be had; the policy decides what happens
+        ├── ClassifierTimeout         none came in time
+        ├── ClassifierProtocolError   the answer was no verdict
+        └── ClassifierUnavailable     the classifier cannot work: weights, device, network, closed
+"""
+
+__all__ = [
+    "ClassifierError",
+    "ClassifierProtocolError",
+    "ClassifierTimeout",
+    "ClassifierUnavailable",
+    "ConfigError",
+    "GuardrailError",
+    "InvalidTurnError",
+    "MissingExtraError",
+    "UnguardedCall",
+]
+
+
+class GuardrailError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigError(GuardrailError):
+    """A setting is wrong; the message names its place and what would be right."""
+
+
+class InvalidTurnError(GuardrailError, ValueError):
+    """A message is not text, or a conversation has no turn to judge."""
+
+
+class UnguardedCall(GuardrailError):
+    """The call would hand over a reply that cannot be judged, so it is refused."""
+
+
+class MissingExtraError(GuardrailError, ImportError):
+    """An optional library is missing."""
+
+    def __init__(self, *, library: str, extra: str) -> None:
+        self.library = library
+        self.extra = extra
+        super().__init__(
+            f"{library!r} is not installed; it comes with: pip install 'guardrail-ko[{extra}]'"
+        )
+
+
+class ClassifierError(GuardrailError):
+    """The classifier gave no verdict."""
+
+
+class ClassifierTimeout(ClassifierError):
+    """The classifier gave no verdict in time."""
+
+
+class ClassifierProtocolError(ClassifierError):
+    """The classifier answered something that is not a verdict."""
+
+
+class ClassifierUnavailable(ClassifierError):
+    """The classifier cannot work here and now; the message says what to do."""

@@ -1,0 +1,211 @@
+"""The values that travel through the guard: turns, verdicts, outcomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Self, TypeAlias
+
+from guardrail.errors import GuardrailError, InvalidTurnError
+
+__all__ = [
+    "Action",
+    "Category",
+    "Conversation",
+    "Language",
+    "Outcome",
+    "Role",
+    "Stage",
+    "Turn",
+    "Verdict",
+    "conversation_of",
+    "last_exchange",
+]
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class Language(StrEnum):
+    """A language the guard can answer in."""
+
+    KO = "ko"
+    EN = "en"
+
+
+class Category(StrEnum):
+    """The six kinds of unsafe content that KoSafeGuard's policy names."""
+
+    O1 = "O1"
+    O2 = "O2"
+    O3 = "O3"
+    O4 = "O4"
+    O5 = "O5"
+    O6 = "O6"
+
+
+class Stage(StrEnum):
+    """Which side of an exchange is judged."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class Action(StrEnum):
+    """What the caller gets.
+
+    ALLOW: the text, since a verdict passed it.
+    FLAG: the text, though no verdict passed it: the policy only monitors, or lets errors through.
+    REPLACE: a refusal in place of the text.
+    """
+
+    ALLOW = "allow"
+    FLAG = "flag"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation.
+
+    Raises:
+        InvalidTurnError: the role is unknown or the content is not a `str`.
+    """
+
+    role: Role
+    content: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.content, str):
+            raise InvalidTurnError(
+                f"the {self.role} turn holds {type(self.content).__name__}, not str; "
+                "pass the message's text (an empty reply is '')"
+            )
+        if type(self.role) is not Role:
+            object.__setattr__(self, "role", _role(self.role))
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role(name)
+    except ValueError:
+        known = ", ".join(repr(str(role)) for role in Role)
+        raise InvalidTurnError(f"unknown role {name!r}; known are {known}") from None
+
+
+Conversation: TypeAlias = tuple[Turn, ...]
+"""Turns in the order they were spoken; **the last one is judged**."""
+
+
+def conversation_of(
+    user: str, assistant: str | None = None, history: Iterable[Turn] = ()
+) -> Conversation:
+    """Return the conversation that ends in the reply, or in the user's turn when there is none."""
+    turns = (*history, Turn(Role.USER, user))
+    return turns if assistant is None else (*turns, Turn(Role.ASSISTANT, assistant))
+
+
+def last_exchange(conversation: Conversation) -> tuple[str, str | None]:
+    """Return what the user said last, and the reply to it when that is what is judged.
+
+    Several user turns in a row, as messengers send them, count as one, joined by newlines.
+
+    Raises:
+        InvalidTurnError: the conversation is empty or ends in a system or tool turn.
+    """
+    if not conversation:
+        raise InvalidTurnError("an empty conversation has no turn to judge")
+    last = conversation[-1]
+    if last.role not in (Role.USER, Role.ASSISTANT):
+        raise InvalidTurnError(f"the last turn is of role {last.role!r}; only user and assistant turns are judged")
+    reply = last.content if last.role is Role.ASSISTANT else None
+    said: list[str] = []
+    for turn in reversed(conversation if reply is None else conversation[:-1]):
+        if turn.role is Role.ASSISTANT:
+            break
+        if turn.role is Role.USER:
+            said.append(turn.content)
+    return "\n".join(reversed(said)), reply
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a classifier says about the last turn of a conversation.
+
+    Args:
+        unsafe: the classifier's own decision.
+        score: probability of unsafe, 0 to 1.
+        categories: probability per category, 0 to 1 each; empty when the classifier has not said.
+        classifier: name of the classifier, for the record.
+
+    Raises:
+        GuardrailError: a probability is not a number from 0 to 1.
+    """
+
+    unsafe: bool
+    score: float
+    categories: Mapping[Category, float] = field(default_factory=dict)
+    classifier: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", _probability(self.score, "score"))
+        if self.categories:
+            checked = {
+                Category(category): _probability(value, category)
+                for category, value in self.categories.items()
+            }
+            object.__setattr__(self, "categories", MappingProxyType(checked))
+
+    @property
+    def top(self) -> Category | None:
+        """The most probable category, if any is known."""
+        return max(self.categories, key=self.categories.__getitem__, default=None)
+
+    def with_categories(self, categories: Mapping[Category, float]) -> Self:
+        """Return the same verdict with its categories known."""
+        return type(self)(self.unsafe, self.score, categories, self.classifier)
+
+
+def _probability(value: float, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0.0 <= number <= 1.0:
+        raise GuardrailError(f"{name} must be a probability from 0 to 1, not {value!r}")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened to a turn.
+
+    Args:
+        action: what the caller gets.
+        text: the text to show: the turn's own, or a refusal.
+        verdict: the classifier's answer; None when there was none.
+        error: why there was no verdict, or no category.
+        stage: which side of the exchange was judged.
+        category: the category a refusal was chosen for.
+    """
+
+    action: Action
+    text: str
+    verdict: Verdict | None = None
+    error: Exception | None = None
+    stage: Stage = Stage.OUTPUT
+    category: Category | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the text was replaced."""
+        return self.action is Action.REPLACE

@@ -1,0 +1,76 @@
+"""Threads that wait for slow classifiers, so that a caller with a timeout need not."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+__all__ = ["Workers"]
+
+T = TypeVar("T")
+
+
+class Workers:
+    """A few daemon threads that start when needed and leave when idle.
+
+    `concurrent.futures.ThreadPoolExecutor` joins its threads at interpreter exit, so one hung
+    classifier would keep the program from ending; these are left behind instead.
+
+    Args:
+        name: of the threads, for debuggers.
+        limit: threads at most; further jobs wait for one.
+        idle_s: seconds after which an idle thread ends.
+    """
+
+    def __init__(self, *, name: str, limit: int = 32, idle_s: float = 1.0) -> None:
+        self._name = name
+        self._limit = limit
+        self._idle_s = idle_s
+        self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._wake = threading.Condition()
+        self._threads = 0
+        self._idle = 0
+
+    def submit(self, work: Callable[..., T], *args: Any) -> Future[T]:
+        """Have a thread do the work, in the caller's context variables.
+
+        Cancelling the future drops work that has not begun.
+        """
+        future: Future[T] = Future()
+        context = copy_context()
+        with self._wake:
+            self._jobs.append((future, lambda: context.run(work, *args)))
+            if len(self._jobs) > self._idle and self._threads < self._limit:
+                self._threads += 1
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            else:
+                self._wake.notify()
+        return future
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            _fulfil(*job)
+            del job  # an idle thread keeps nothing alive
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._wake:
+            self._idle += 1
+            found = self._wake.wait_for(lambda: self._jobs, timeout=self._idle_s)
+            self._idle -= 1
+            if found:
+                return self._jobs.popleft()
+            self._threads -= 1
+            return None
+
+
+def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)
