@@ -1,14 +1,14 @@
 """Every error the package raises on purpose.
 
-    GuardrailError
-    ├── ConfigError             a configuration file, variable or argument is wrong
-    ├── InvalidTurnError        a message is not text, or a conversation is not judgeable
-    ├── UnguardedCall           this call would show a reply that nobody judged
-    ├── MissingExtraError       an optional library is not installed
-    └── ClassifierError         no verdict could be had; the policy decides what happens
-        ├── ClassifierTimeout         none came in time
-        ├── ClassifierProtocolError   the answer was no verdict
-        └── ClassifierUnavailable     the classifier cannot work: weights, device, network, closed
+GuardrailError
+├── ConfigError                   a configuration file, variable or argument is wrong
+├── InvalidTurnError              a message is not text, or a conversation is not judgeable
+├── UnguardedCall                 this call would show a reply that nobody judged
+├── MissingExtraError             an optional library is not installed
+└── ClassifierError               no verdict could be had; the policy decides what happens
+    ├── ClassifierTimeout         none came in time
+    ├── ClassifierProtocolError   the answer was no verdict
+    └── ClassifierUnavailable     the classifier cannot work: weights, device, network, closed
 """
 
 __all__ = [

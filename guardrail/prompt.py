@@ -46,7 +46,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def neutralise(text: str) -> str:
-    """Return the text with imitated markers, forged role lines and lone surrogates made harmless."""
+    """Return the text with imitated markers, role lines and lone surrogates made harmless."""
     text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     text = _MARKER.sub("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", text)
     return _ROLE_LINE.sub("\\1\N{FULLWIDTH COLON}", text)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Self, TypeAlias
 
 from guardrail.errors import GuardrailError, InvalidTurnError
@@ -21,8 +20,9 @@ __all__ = [
     "Stage",
     "Turn",
     "Verdict",
-    "conversation_of",
+    "exchange",
     "last_exchange",
+    "question",
 ]
 
 
@@ -106,12 +106,14 @@ Conversation: TypeAlias = tuple[Turn, ...]
 """Turns in the order they were spoken; **the last one is judged**."""
 
 
-def conversation_of(
-    user: str, assistant: str | None = None, history: Iterable[Turn] = ()
-) -> Conversation:
-    """Return the conversation that ends in the reply, or in the user's turn when there is none."""
-    turns = (*history, Turn(Role.USER, user))
-    return turns if assistant is None else (*turns, Turn(Role.ASSISTANT, assistant))
+def question(user: str, history: Iterable[Turn] = ()) -> Conversation:
+    """Return the conversation that ends in what the user said."""
+    return (*history, Turn(Role.USER, user))
+
+
+def exchange(user: str, assistant: str, history: Iterable[Turn] = ()) -> Conversation:
+    """Return the conversation that ends in the reply to what the user said."""
+    return (*question(user, history), Turn(Role.ASSISTANT, assistant))
 
 
 def last_exchange(conversation: Conversation) -> tuple[str, str | None]:
@@ -126,7 +128,9 @@ def last_exchange(conversation: Conversation) -> tuple[str, str | None]:
         raise InvalidTurnError("an empty conversation has no turn to judge")
     last = conversation[-1]
     if last.role not in (Role.USER, Role.ASSISTANT):
-        raise InvalidTurnError(f"the last turn is of role {last.role!r}; only user and assistant turns are judged")
+        raise InvalidTurnError(
+            f"only user and assistant turns are judged, and the last one is of role {last.role!r}"
+        )
     reply = last.content if last.role is Role.ASSISTANT else None
     said: list[str] = []
     for turn in reversed(conversation if reply is None else conversation[:-1]):
@@ -163,7 +167,7 @@ class Verdict:
                 Category(category): _probability(value, category)
                 for category, value in self.categories.items()
             }
-            object.__setattr__(self, "categories", MappingProxyType(checked))
+            object.__setattr__(self, "categories", checked)
 
     @property
     def top(self) -> Category | None:

@@ -36,7 +36,7 @@ class Classifier(ABC):
 
     async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Return what `classify_many` returns, computed in a worker thread."""
-        return await asyncio.wrap_future(self._workers.submit(self.classify_many, conversations))
+        return await asyncio.wrap_future(self.workers.submit(self.classify_many, conversations))
 
     def classify(self, conversation: Conversation) -> Verdict:
         """Return the verdict on one conversation."""
@@ -57,7 +57,7 @@ class Classifier(ABC):
         self, conversations: Sequence[Conversation]
     ) -> list[Mapping[Category, float]]:
         """Return what `categorise` returns, computed in a worker thread."""
-        return await asyncio.wrap_future(self._workers.submit(self.categorise, conversations))
+        return await asyncio.wrap_future(self.workers.submit(self.categorise, conversations))
 
     def answers_at_once(self, conversations: Sequence[Conversation]) -> bool:
         """Whether these can be judged within about a millisecond and without waiting.
@@ -67,9 +67,10 @@ class Classifier(ABC):
         """
         return False
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what the classifier holds; calls after this fail."""
 
     @cached_property
-    def _workers(self) -> Workers:
+    def workers(self) -> Workers:
+        """The threads in which this classifier is waited for."""
         return Workers(name=self.name)

@@ -1,0 +1,196 @@
+"""The record of every decision, and the hooks that take it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+from uuid import uuid4
+
+from guardrail.errors import ConfigError
+from guardrail.types import Action, Category, Conversation, Outcome, Stage, last_exchange
+
+__all__ = ["AuditRecord", "Hook", "JsonlHook", "LoggingHook", "RecordText", "Recorder", "Status"]
+
+_logger = logging.getLogger("guardrail")
+
+
+class Status(StrEnum):
+    """What was decided, and whether a verdict stood behind it."""
+
+    ALLOWED = "allowed"
+    FLAGGED = "flagged"
+    BLOCKED = "blocked"
+    ERROR_BLOCKED = "error_blocked"
+    ERROR_ALLOWED = "error_allowed"
+
+
+class RecordText(StrEnum):
+    """How much of the conversation a record holds.
+
+    HASH is SHA-256: it finds equal texts again, and a short text can be guessed from it.
+    """
+
+    NONE = "none"
+    HASH = "hash"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One decision.
+
+    Args:
+        status: what was decided.
+        stage: which side of the exchange was judged.
+        action: what the caller got.
+        score: probability of unsafe, 0 to 1; None without a verdict.
+        category: the category the refusal was chosen for.
+        categories: probability of each category, where known.
+        classifier: who judged.
+        error: what went wrong, as "ErrorType: message".
+        seconds: from the question to the decision.
+        user: the user's words, their hash, or None; see `RecordText`.
+        reply: the reply as the bot wrote it, its hash, or None.
+        id: unique.
+        time: when it was decided, in UTC.
+    """
+
+    status: Status
+    stage: Stage
+    action: Action
+    score: float | None
+    category: Category | None
+    categories: Mapping[Category, float]
+    classifier: str | None
+    error: str | None
+    seconds: float
+    user: str | None = None
+    reply: str | None = None
+    id: str = field(default_factory=lambda: uuid4().hex)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def of(
+        cls,
+        conversation: Conversation,
+        outcome: Outcome,
+        *,
+        seconds: float,
+        text: RecordText = RecordText.NONE,
+    ) -> AuditRecord:
+        """Return the record of an outcome."""
+        user, reply = last_exchange(conversation)
+        verdict, error = outcome.verdict, outcome.error
+        return cls(
+            status=_status(outcome),
+            stage=outcome.stage,
+            action=outcome.action,
+            score=verdict.score if verdict else None,
+            category=outcome.category,
+            categories=dict(verdict.categories) if verdict else {},
+            classifier=verdict.classifier if verdict else None,
+            error=f"{type(error).__name__}: {error}" if error else None,
+            seconds=seconds,
+            user=_recorded(user, text),
+            reply=_recorded(reply, text),
+        )
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON."""
+        return json.dumps(asdict(self) | {"time": self.time.isoformat()}, ensure_ascii=False)
+
+
+class Hook(Protocol):
+    """Takes each record, on the thread of the call it is about; so be quick.
+
+    What it raises is logged and changes nothing.
+    """
+
+    def __call__(self, record: AuditRecord, /) -> None:
+        """Take one record."""
+
+
+class LoggingHook:
+    """Writes each record to the logger "guardrail", as a warning unless all was well."""
+
+    def __call__(self, record: AuditRecord, /) -> None:
+        """Log one record."""
+        level = logging.INFO if record.status is Status.ALLOWED else logging.WARNING
+        _logger.log(level, "%s", record.to_json())
+
+
+class JsonlHook:
+    """Appends each record to a file, one JSON object a line.
+
+    Raises:
+        ConfigError: the file cannot be opened for writing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            # Open as long as the hook lives; a lone surrogate is written as an escape.
+            self._file = open(path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+        except OSError as error:
+            raise ConfigError(f"cannot write audit records to {str(path)!r}: {error}") from error
+        self._lock = Lock()
+
+    def __call__(self, record: AuditRecord, /) -> None:
+        """Append one record."""
+        line = record.to_json() + "\n"
+        with self._lock:
+            self._file.write(line)
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Gives the record of each decision to every hook.
+
+    Args:
+        hooks: take the records, in this order; a failing one is logged and costs nothing else.
+        text: how much of the conversation records hold.
+    """
+
+    hooks: Sequence[Hook] = ()
+    text: RecordText = RecordText.NONE
+
+    def record(self, conversation: Conversation, outcome: Outcome, seconds: float) -> None:
+        """Record one decision."""
+        if not self.hooks:
+            return
+        record = AuditRecord.of(conversation, outcome, seconds=seconds, text=self.text)
+        for hook in self.hooks:
+            try:
+                hook(record)
+            except Exception:
+                _logger.exception("audit hook %r failed", hook)
+
+
+def _status(outcome: Outcome) -> Status:
+    if outcome.error is not None:
+        return Status.ERROR_BLOCKED if outcome.blocked else Status.ERROR_ALLOWED
+    return {
+        Action.ALLOW: Status.ALLOWED,
+        Action.FLAG: Status.FLAGGED,
+        Action.REPLACE: Status.BLOCKED,
+    }[outcome.action]
+
+
+def _recorded(text: str | None, how: RecordText) -> str | None:
+    if text is None or how is RecordText.NONE:
+        return None
+    if how is RecordText.TEXT:
+        return text
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,181 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from guardrail.errors import GuardrailError, InvalidTurnError
+from guardrail.guard import Guard
+from guardrail.types import Action, Outcome
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="guardrail",
+    help="Guards the replies of chatbots.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+policy_app = typer.Typer(help="Look at and check configuration files.", no_args_is_help=True)
+app.add_typer(policy_app, name="policy")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file; otherwise GUARDRAIL_CONFIG, or the defaults."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_UNSAFE, _BAD_INPUT = 1, 2
+_BATCH = 64
+
+
+def main() -> None:
+    """Run the command line; an error of this package is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a lone surrogate is no reason to stop
+    try:
+        app()
+    except GuardrailError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(_BAD_INPUT)
+
+
+@app.command()
+def demo() -> None:
+    """Play a scripted Korean conversation through the guard."""
+    from guardrail.demo import show
+
+    show(Console())
+
+
+@app.command()
+def check(
+    user: Annotated[str | None, typer.Option(help="What the user said.")] = None,
+    assistant: Annotated[str | None, typer.Option(help="The reply to judge.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge one reply, or JSONL from stdin: rows with "user" and "assistant" in, outcomes out.
+
+    The exit code is 1 where something was unsafe, 2 where a row could not be judged.
+    """
+    guard = Guard.from_config(config)
+    if assistant is None and user is None:
+        raise typer.Exit(_check_rows(guard, sys.stdin.buffer))
+    if assistant is None:
+        raise InvalidTurnError("--assistant is missing: it is the reply that is judged")
+    outcome = guard.check(user=user or "", assistant=assistant)
+    print(json.dumps(_as_dict(outcome), ensure_ascii=False) if as_json else _as_text(outcome))
+    raise typer.Exit(_exit_code(outcome))
+
+
+@policy_app.command("show")
+def policy_show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Print all settings in force, defaults and environment included."""
+    from guardrail.config import Config
+
+    settings = Config.load(config)
+    print(settings.model_dump_json(indent=2) if as_json else settings.to_toml())
+
+
+@policy_app.command("validate")
+def policy_validate(path: Annotated[Path, typer.Argument(help="TOML file.")]) -> None:
+    """Check a configuration file."""
+    from guardrail.config import Config
+
+    Config.load(path)
+    print(f"{path}: ok")
+
+
+@policy_app.command("init")
+def policy_init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("guardrail.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a configuration file with every default spelled out, to edit."""
+    from guardrail.config import Config
+    from guardrail.errors import ConfigError
+
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(Config.model_construct().to_toml())
+    except FileExistsError:
+        raise ConfigError(f"{path} exists; --force replaces it") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    print(f"wrote {path}")
+
+
+def _check_rows(guard: Guard, lines: Iterable[bytes]) -> int:
+    """Judge JSONL rows as they come, print one line for each, and return the exit code."""
+    code = 0
+    for batch in _batches(enumerate(lines, start=1), _BATCH):
+        for answer, row_code in _check_batch(guard, batch):
+            print(json.dumps(answer, ensure_ascii=False), flush=True)
+            code = max(code, row_code)
+    return code
+
+
+def _check_batch(
+    guard: Guard, batch: list[tuple[int, bytes]]
+) -> Iterator[tuple[dict[str, Any], int]]:
+    rows = [(number, _parsed(line)) for number, line in batch if line.strip()]
+    outcomes = iter(guard.check_many(row for _, row in rows if isinstance(row, tuple)))
+    for number, row in rows:
+        if isinstance(row, str):
+            yield {"row": number, "error": row}, _BAD_INPUT
+        else:
+            outcome = next(outcomes)
+            yield {"row": number, **_as_dict(outcome)}, _exit_code(outcome)
+
+
+def _parsed(line: bytes) -> tuple[str, str] | str:
+    """Return a row's user and assistant, or what is wrong with it."""
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        return f"not JSON: {error}"
+    if not isinstance(row, dict) or not isinstance(row.get("assistant"), str):
+        return 'a row is an object with "user" and "assistant", both strings'
+    user = row.get("user") or ""
+    return (user, row["assistant"]) if isinstance(user, str) else '"user" must be a string'
+
+
+def _batches(items: Iterable[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _exit_code(outcome: Outcome) -> int:
+    return 0 if outcome.action is Action.ALLOW else _UNSAFE
+
+
+def _as_dict(outcome: Outcome) -> dict[str, Any]:
+    verdict = outcome.verdict
+    return {
+        "action": outcome.action,
+        "text": outcome.text,
+        "unsafe": verdict.unsafe if verdict else None,
+        "score": verdict.score if verdict else None,
+        "category": outcome.category,
+        "categories": dict(verdict.categories) if verdict else {},
+        "classifier": verdict.classifier if verdict else None,
+        "error": str(outcome.error) if outcome.error else None,
+    }
+
+
+def _as_text(outcome: Outcome) -> str:
+    score = "-" if outcome.verdict is None else f"{outcome.verdict.score:.3f}"
+    return f"{outcome.action}\tscore {score}\t{outcome.category or '-'}\n{outcome.text}"

@@ -1,0 +1,165 @@
+"""Every decision, written once.
+
+A flow is a generator that yields commands and is sent their answers. It does no I/O and knows
+neither threads nor event loops; the pumps carry its commands out, in either world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from guardrail.errors import ClassifierError, ClassifierProtocolError, InvalidTurnError
+from guardrail.policy import Policy
+from guardrail.types import Category, Conversation, Outcome, Verdict, exchange, question
+
+__all__ = [
+    "Categorise",
+    "Classify",
+    "Command",
+    "Flow",
+    "Now",
+    "Record",
+    "Reply",
+    "answer",
+    "review",
+    "review_many",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Have conversations judged, within so many seconds; answered with one verdict each."""
+
+    conversations: Sequence[Conversation]
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Categorise:
+    """Have the categories of unsafe conversations found; answered with one mapping each."""
+
+    conversations: Sequence[Conversation]
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Have the bot reply; answered with what it returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Have a decision recorded."""
+
+    conversation: Conversation
+    outcome: Outcome
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Read the clock; answered with the seconds since some fixed moment."""
+
+
+Command: TypeAlias = Classify | Categorise | Reply | Record | Now
+Flow: TypeAlias = Generator[Command, Any, T]
+
+
+def answer(user: str, policy: Policy) -> Flow[Outcome]:
+    """Let the bot reply, and decide what the user sees.
+
+    With an input stage the user's turn is judged first; where it fails, the bot is not asked.
+
+    Raises:
+        InvalidTurnError: the bot returned something other than text.
+    """
+    if policy.check_input:
+        outcome = yield from review(question(user), policy)
+        if outcome.blocked:
+            return outcome
+    reply = yield Reply()
+    if not isinstance(reply, str):
+        raise InvalidTurnError(
+            f"the handler returned {type(reply).__name__}, not str; only text can be judged, "
+            "so return the reply's text (an empty reply is '')"
+        )
+    return (yield from review(exchange(user, reply), policy))
+
+
+def review(conversation: Conversation, policy: Policy) -> Flow[Outcome]:
+    """Judge the last turn and decide what the caller sees."""
+    return (yield from review_many([conversation], policy))[0]
+
+
+def review_many(conversations: Sequence[Conversation], policy: Policy) -> Flow[list[Outcome]]:
+    """Judge the last turn of each conversation and decide what the caller sees."""
+    if not conversations:
+        return []
+    started = yield Now()
+    outcomes = yield from _decide_many(conversations, policy)
+    seconds = (yield Now()) - started
+    for conversation, outcome in zip(conversations, outcomes, strict=True):
+        yield Record(conversation, outcome, seconds)
+    return outcomes
+
+
+def _decide_many(conversations: Sequence[Conversation], policy: Policy) -> Flow[list[Outcome]]:
+    try:
+        verdicts = yield from _classify(conversations, policy)
+    except ClassifierError as error:
+        return [policy.decide_without(conversation, error) for conversation in conversations]
+    errors = yield from _name_categories(conversations, verdicts, policy)
+    return [
+        policy.decide_without(conversation, errors[place], verdict)
+        if place in errors
+        else policy.decide(conversation, verdict)
+        for place, (conversation, verdict) in enumerate(zip(conversations, verdicts, strict=True))
+    ]
+
+
+def _name_categories(
+    conversations: Sequence[Conversation], verdicts: list[Verdict], policy: Policy
+) -> Flow[dict[int, ClassifierError]]:
+    """Fill in the categories that the policy needs; return what went wrong, by place."""
+    places = [place for place, verdict in enumerate(verdicts) if policy.wants_categories(verdict)]
+    if not places:
+        return {}
+    try:
+        found = yield from _categorise([conversations[place] for place in places], policy)
+    except ClassifierError as error:
+        return dict.fromkeys(places, error)
+    for place, categories in zip(places, found, strict=True):
+        verdicts[place] = verdicts[place].with_categories(categories)
+    return {}
+
+
+def _classify(conversations: Sequence[Conversation], policy: Policy) -> Flow[list[Verdict]]:
+    verdicts = yield Classify(conversations, _time_for(conversations, policy))
+    return _checked(verdicts, Verdict, conversations)
+
+
+def _categorise(
+    conversations: Sequence[Conversation], policy: Policy
+) -> Flow[list[Mapping[Category, float]]]:
+    found = yield Categorise(conversations, _time_for(conversations, policy))
+    return _checked(found, Mapping, conversations)
+
+
+def _time_for(conversations: Sequence[Conversation], policy: Policy) -> float | None:
+    return None if policy.timeout is None else policy.timeout * len(conversations)
+
+
+def _checked(answers: Any, kind: type[Any], questions: Sequence[Conversation]) -> list[Any]:
+    """Return the classifier's answers, if they are what its contract says."""
+    if not isinstance(answers, Sequence) or len(answers) != len(questions):
+        raise ClassifierProtocolError(
+            f"expected {len(questions)} answers from the classifier, got {answers!r:.200}"
+        )
+    for one in answers:
+        if not isinstance(one, kind):
+            raise ClassifierProtocolError(f"expected a {kind.__name__}, got {one!r:.200}")
+    return list(answers)

@@ -1,0 +1,302 @@
+"""What is done about a verdict: thresholds, actions, and the words of a refusal."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from guardrail.errors import ClassifierError
+from guardrail.refusals import FALLBACK, FIELDS, REFUSALS
+from guardrail.taxonomy import TITLES
+from guardrail.types import (
+    Action,
+    Category,
+    Conversation,
+    Language,
+    Outcome,
+    Role,
+    Stage,
+    Verdict,
+    last_exchange,
+)
+
+__all__ = ["CategoryPolicy", "Mode", "OnError", "OnUnsafe", "Policy", "Texts", "language_of"]
+
+
+class Mode(StrEnum):
+    """Whether unsafe replies are replaced, or only recorded."""
+
+    ENFORCE = "enforce"
+    MONITOR = "monitor"
+
+
+class OnError(StrEnum):
+    """What a turn without a verdict gets: blocked, or let through and recorded as an error."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+class OnUnsafe(StrEnum):
+    """What an unsafe reply of one category gets."""
+
+    REFUSE = "refuse"
+    FALLBACK = "fallback"
+    MONITOR = "monitor"
+    ALLOW = "allow"
+
+
+# From the strictest: what an unsafe reply of several categories gets.
+_STRICTNESS = (OnUnsafe.REFUSE, OnUnsafe.FALLBACK, OnUnsafe.MONITOR, OnUnsafe.ALLOW)
+# A category counts as present from this probability on, where no threshold says otherwise.
+_PRESENT = 0.5
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _checked_template(template: str) -> str:
+    for field in _fields_of(template):
+        if field not in FIELDS:
+            known = ", ".join(f"{{{name}}}" for name in FIELDS)
+            raise ValueError(
+                f"unknown field {{{field}}}; known are {known}; write {{{{ for a brace"
+            )
+    if not _fill(template, dict.fromkeys(FIELDS, "x")).strip():
+        raise ValueError("a refusal must not be empty")
+    return template
+
+
+def _fields_of(template: str) -> list[str]:
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"{error}; write {{{{ and }}}} for braces") from None
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    lines = (_fill_line(line, values) for line in template.splitlines())
+    return "\n".join(line for line in lines if line is not None)
+
+
+def _fill_line(line: str, values: Mapping[str, str]) -> str | None:
+    """Return the line with its fields filled; None if it has fields and all are empty."""
+    fields = _fields_of(line)
+    if fields and not any(values[name] for name in fields):
+        return None
+    return re.sub(" {2,}", " ", line.format_map(values)).rstrip()
+
+
+Template = Annotated[str, AfterValidator(_checked_template)]
+
+
+def _upper_keys(value: object) -> object:
+    """Return categories under their ids; environment variables have them in lower case."""
+    if not isinstance(value, Mapping):
+        return value
+    merged: dict[object, object] = {}
+    for key, one in value.items():
+        name = key.upper() if isinstance(key, str) else key
+        earlier = merged.get(name)
+        if isinstance(earlier, Mapping) and isinstance(one, Mapping):
+            merged[name] = {**earlier, **one}
+        else:
+            merged[name] = one
+    return merged
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Texts(_Settings):
+    """A refusal in each language; a language left out keeps its default."""
+
+    ko: Template | None = None
+    en: Template | None = None
+
+    def get(self, language: Language) -> str | None:
+        """Return the text in a language, if there is one of its own."""
+        return self.ko if language is Language.KO else self.en
+
+
+def _both(own: Texts, default: Mapping[Language, str]) -> Texts:
+    return Texts(ko=own.ko or default[Language.KO], en=own.en or default[Language.EN])
+
+
+class CategoryPolicy(_Settings):
+    """How one category is treated.
+
+    Args:
+        action: what its unsafe replies get.
+        threshold: its own threshold, on its own probability; None to go by the overall one.
+        refusal: its own words; the default ones where left out.
+    """
+
+    action: OnUnsafe = OnUnsafe.REFUSE
+    threshold: Probability | None = None
+    refusal: Texts = Texts()
+
+
+_DEFAULT = CategoryPolicy()
+
+
+class Policy(_Settings):
+    """What is done about verdicts; every setting has a default that is safe to ship.
+
+    Args:
+        mode: `monitor` records what would have been blocked, and blocks nothing.
+        threshold: score from which a reply is unsafe; None goes by the classifier's own decision.
+        on_error: what a turn without a verdict gets.
+        timeout: seconds a classifier may take for one answer; None for no limit.
+        check_input: also judge the user's turn, before the bot answers it. KoSafeGuard and the
+            embedded classifier were made to judge replies, so this is experimental.
+        language: of refusals; `auto` goes by the user's own.
+        service_name: fills `{service_name}` in refusals.
+        contact: fills `{contact}` in refusals.
+        fallback: the words where no category is known, or its action is `fallback`.
+        categories: treatment of single categories.
+    """
+
+    mode: Mode = Mode.ENFORCE
+    threshold: Probability | None = None
+    on_error: OnError = OnError.CLOSED
+    timeout: Annotated[float, Field(gt=0.0)] | None = 10.0
+    check_input: bool = False
+    language: Language | Literal["auto"] = "auto"
+    service_name: str = ""
+    contact: str = ""
+    fallback: Texts = Texts()
+    categories: Annotated[Mapping[Category, CategoryPolicy], BeforeValidator(_upper_keys)] = Field(
+        default_factory=dict
+    )
+
+    def of(self, category: Category) -> CategoryPolicy:
+        """Return how a category is treated."""
+        return self.categories.get(category, _DEFAULT)
+
+    def finds_unsafe(self, verdict: Verdict) -> bool:
+        """Whether the verdict reaches the thresholds.
+
+        A category with a threshold of its own is unsafe from there on; the others go by the
+        overall threshold.
+        """
+        own = self._own_thresholds
+        if any(value >= own[name] for name, value in verdict.categories.items() if name in own):
+            return True
+        if verdict.top in own:
+            return False
+        return verdict.unsafe if self.threshold is None else verdict.score >= self.threshold
+
+    def wants_categories(self, verdict: Verdict) -> bool:
+        """Whether the decision, or its words, depend on categories that are not known yet."""
+        if verdict.categories:
+            return False
+        lowest = min(self._own_thresholds.values(), default=None)
+        return self.finds_unsafe(verdict) or (lowest is not None and verdict.score >= lowest)
+
+    def decide(self, conversation: Conversation, verdict: Verdict) -> Outcome:
+        """Return what happens to the judged turn."""
+        if not self.finds_unsafe(verdict):
+            return _outcome(conversation, Action.ALLOW, verdict=verdict)
+        category = self._decisive(verdict)
+        action = OnUnsafe.FALLBACK if category is None else self.of(category).action
+        if action is OnUnsafe.ALLOW:
+            return _outcome(conversation, Action.ALLOW, verdict=verdict, category=category)
+        if action is OnUnsafe.MONITOR or self.mode is Mode.MONITOR:
+            return _outcome(conversation, Action.FLAG, verdict=verdict, category=category)
+        worded = None if action is OnUnsafe.FALLBACK else category
+        text = self.refusal(worded, self.language_for(conversation))
+        return _outcome(conversation, Action.REPLACE, text, verdict=verdict, category=category)
+
+    def decide_without(
+        self, conversation: Conversation, error: ClassifierError, verdict: Verdict | None = None
+    ) -> Outcome:
+        """Return what happens to a turn when no verdict came, or no categories to it."""
+        known_unsafe = verdict is not None and self.finds_unsafe(verdict)
+        lenient = self.mode is Mode.MONITOR or (self.on_error is OnError.OPEN and not known_unsafe)
+        if lenient:
+            return _outcome(conversation, Action.FLAG, verdict=verdict, error=error)
+        text = self.refusal(None, self.language_for(conversation))
+        return _outcome(conversation, Action.REPLACE, text, verdict=verdict, error=error)
+
+    def refusal(self, category: Category | None, language: Language) -> str:
+        """Return the words shown in place of an unsafe reply; no category gives the fallback."""
+        own = self.fallback if category is None else self.of(category).refusal
+        default = FALLBACK if category is None else REFUSALS[category]
+        values = {
+            "category": "" if category is None else TITLES[category][language],
+            "service_name": self.service_name,
+            "contact": self.contact,
+        }
+        return _fill(own.get(language) or "", values) or _fill(default[language], values)
+
+    def spelled_out(self) -> Policy:
+        """Return the same policy with every category's settings and every text written down."""
+        return self.model_copy(
+            update={
+                "fallback": _both(self.fallback, FALLBACK),
+                "categories": {category: self._spelled_out(category) for category in Category},
+            }
+        )
+
+    def _spelled_out(self, category: Category) -> CategoryPolicy:
+        one = self.of(category)
+        return one.model_copy(update={"refusal": _both(one.refusal, REFUSALS[category])})
+
+    def language_for(self, conversation: Conversation) -> Language:
+        """Return the language a refusal is written in."""
+        if self.language != "auto":
+            return Language(self.language)
+        user, reply = last_exchange(conversation)
+        return language_of(user) or language_of(reply or "") or Language.KO
+
+    @property
+    def _own_thresholds(self) -> dict[Category, float]:
+        return {
+            category: one.threshold
+            for category, one in self.categories.items()
+            if one.threshold is not None
+        }
+
+    def _decisive(self, verdict: Verdict) -> Category | None:
+        """Return the category that decides: of those present, the one treated most strictly."""
+        present = [
+            category for category in verdict.categories if self._is_present(category, verdict)
+        ]
+        return min(
+            present,
+            key=lambda one: (_STRICTNESS.index(self.of(one).action), -verdict.categories[one]),
+            default=None,
+        )
+
+    def _is_present(self, category: Category, verdict: Verdict) -> bool:
+        threshold = self.of(category).threshold
+        least = _PRESENT if threshold is None else threshold
+        return category == verdict.top or verdict.categories[category] >= least
+
+
+def language_of(text: str) -> Language | None:
+    """Return the language of a text: Korean if it has any Hangul, English if only Latin."""
+    if any("가" <= char <= "힣" or "ㄱ" <= char <= "ㆎ" or "ᄀ" <= char <= "ᇿ" for char in text):
+        return Language.KO
+    return Language.EN if any(char.isascii() and char.isalpha() for char in text) else None
+
+
+def _outcome(
+    conversation: Conversation,
+    action: Action,
+    text: str | None = None,
+    *,
+    verdict: Verdict | None,
+    category: Category | None = None,
+    error: Exception | None = None,
+) -> Outcome:
+    judged = conversation[-1]
+    shown = judged.content if text is None else text
+    stage = Stage.OUTPUT if judged.role is Role.ASSISTANT else Stage.INPUT
+    return Outcome(action, shown, verdict, error, stage, category)

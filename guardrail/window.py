@@ -1,0 +1,66 @@
+"""When a growing reply is judged: at which lengths, preferably at the ends of sentences."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Window", "sentence_end"]
+
+# Full stops count once something follows them ("3." may become "3.5"); Korean verb endings when a
+# space does; newlines, ideographic marks and runs of chat letters by themselves.
+_SENTENCE_END = re.compile(
+    r"(?:[.!?~]+[\"')\]”’」』]*(?=\s)|[다요죠까네](?=\s)|[…。！？]+|\^\^|[ㅋㅎㅠㅜ]{2,}(?=[^ㅋㅎㅠㅜ])|\n)\s*"
+)
+
+
+class Window(BaseModel):
+    """How a streamed reply is judged while it grows.
+
+    The first check comes early, so that text appears soon; each later one waits until the reply
+    has grown by a share of its length, so that every character is judged about three times in all.
+
+    Args:
+        first: characters after which the first check comes, unless a sentence ends before.
+        growth: share of the checked length by which the reply grows until the next check.
+        most: characters at most until the next check.
+        early_threshold: score from which an unsafe prefix ends the stream; below it the text is
+            held until a later check decides. None goes by the policy alone, as the end does.
+        in_a_row: unsafe prefixes in a row that end the stream.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: Annotated[int, Field(ge=1)] = 32
+    growth: Annotated[float, Field(gt=0.0)] = 0.5
+    most: Annotated[int, Field(ge=1)] = 400
+    early_threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    in_a_row: Annotated[int, Field(ge=1)] = 1
+
+    def soft(self, judged: int) -> int:
+        """Return the new characters after which a sentence's end is judged."""
+        return 1 if judged == 0 else int(min(max(judged * self.growth, self.first), self.most))
+
+    def hard(self, judged: int) -> int:
+        """Return the new characters after which the reply is judged wherever it stands."""
+        return self.first if judged == 0 else self.soft(judged) * 3 // 2
+
+    def cut(self, judged: int, fresh: str) -> int | None:
+        """Return how much of the fresh text to judge now, in characters; None for not yet.
+
+        Args:
+            judged: characters already judged.
+            fresh: the text after them.
+        """
+        end = sentence_end(fresh, self.soft(judged))
+        if end is not None:
+            return end
+        return len(fresh) if len(fresh) >= self.hard(judged) else None
+
+
+def sentence_end(text: str, least: int) -> int | None:
+    """Return the last place at which a sentence has ended, from so many characters on."""
+    ends = (match.end() for match in _SENTENCE_END.finditer(text))
+    return max((end for end in ends if end >= least), default=None)
