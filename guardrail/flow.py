@@ -10,7 +10,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from guardrail.errors import ClassifierError, ClassifierProtocolError, InvalidTurnError
+from guardrail.errors import (
+    ClassifierError,
+    ClassifierProtocolError,
+    GuardrailError,
+    InvalidTurnError,
+)
 from guardrail.policy import Policy
 from guardrail.types import Category, Conversation, Outcome, Verdict, exchange, question
 
@@ -23,8 +28,10 @@ __all__ = [
     "Record",
     "Reply",
     "answer",
+    "decide_many",
     "review",
     "review_many",
+    "time_for",
 ]
 
 T = TypeVar("T")
@@ -109,7 +116,18 @@ def review_many(conversations: Sequence[Conversation], policy: Policy) -> Flow[l
 
 def _decide_many(conversations: Sequence[Conversation], policy: Policy) -> Flow[list[Outcome]]:
     try:
-        verdicts = yield from _classify(conversations, policy)
+        answers = yield Classify(conversations, time_for(len(conversations), policy))
+    except ClassifierError as error:
+        answers = error
+    return (yield from decide_many(conversations, answers, policy))
+
+
+def decide_many(
+    conversations: Sequence[Conversation], answers: Any, policy: Policy
+) -> Flow[list[Outcome]]:
+    """Decide what the caller sees, by what the classifier answered or the error it ended in."""
+    try:
+        verdicts: list[Verdict] = _checked(answers, Verdict, conversations)
     except ClassifierError as error:
         return [policy.decide_without(conversation, error) for conversation in conversations]
     errors = yield from _name_categories(conversations, verdicts, policy)
@@ -129,32 +147,27 @@ def _name_categories(
     if not places:
         return {}
     try:
-        found = yield from _categorise([conversations[place] for place in places], policy)
+        unnamed = [conversations[place] for place in places]
+        answers = yield Categorise(unnamed, time_for(len(unnamed), policy))
+        found: list[Mapping[Category, float]] = _checked(answers, Mapping, unnamed)
+        for place, categories in zip(places, found, strict=True):
+            verdicts[place] = verdicts[place].with_categories(categories)
     except ClassifierError as error:
         return dict.fromkeys(places, error)
-    for place, categories in zip(places, found, strict=True):
-        verdicts[place] = verdicts[place].with_categories(categories)
+    except GuardrailError as error:  # no probabilities, or of no known category
+        return dict.fromkeys(places, ClassifierProtocolError(str(error)))
     return {}
 
 
-def _classify(conversations: Sequence[Conversation], policy: Policy) -> Flow[list[Verdict]]:
-    verdicts = yield Classify(conversations, _time_for(conversations, policy))
-    return _checked(verdicts, Verdict, conversations)
-
-
-def _categorise(
-    conversations: Sequence[Conversation], policy: Policy
-) -> Flow[list[Mapping[Category, float]]]:
-    found = yield Categorise(conversations, _time_for(conversations, policy))
-    return _checked(found, Mapping, conversations)
-
-
-def _time_for(conversations: Sequence[Conversation], policy: Policy) -> float | None:
-    return None if policy.timeout is None else policy.timeout * len(conversations)
+def time_for(conversations: int, policy: Policy) -> float | None:
+    """Return the seconds that judging so many conversations may take."""
+    return None if policy.timeout is None else policy.timeout * conversations
 
 
 def _checked(answers: Any, kind: type[Any], questions: Sequence[Conversation]) -> list[Any]:
     """Return the classifier's answers, if they are what its contract says."""
+    if isinstance(answers, ClassifierError):
+        raise answers
     if not isinstance(answers, Sequence) or len(answers) != len(questions):
         raise ClassifierProtocolError(
             f"expected {len(questions)} answers from the classifier, got {answers!r:.200}"

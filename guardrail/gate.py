@@ -2,35 +2,38 @@
 
 The reply comes as events, whatever the host's stream consists of. Each belongs to one lane, a text
 that is judged by itself (one of several choices, say), or to none. Events leave in the order they
-came, unchanged, once all their text is covered; a lane found unsafe ends with a refusal.
+came, unchanged, once all their text is covered; a lane found unsafe ends in a refusal.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from guardrail.errors import ClassifierError, InvalidTurnError
-from guardrail.flow import (
-    Categorise,
-    Classify,
-    Flow,
-    Now,
-    Record,
-    checked,
-    decide_many,
-    review,
-    time_for,
-)
+from guardrail.flow import Classify, Command, Flow, Now, Record, decide_many, review, time_for
 from guardrail.policy import Policy
-from guardrail.types import Conversation, Outcome, Role, Turn, Verdict
+from guardrail.types import Conversation, Outcome, Role, Turn
 from guardrail.window import Window
 
-__all__ = ["Begin", "Chunk", "Emit", "End", "Judged", "Next", "Shape", "Stop", "gate"]
+__all__ = [
+    "Begin",
+    "Chunk",
+    "Emit",
+    "End",
+    "Judged",
+    "Lane",
+    "Next",
+    "Shape",
+    "Stop",
+    "StreamCommand",
+    "StreamFlow",
+    "gate",
+]
 
 E = TypeVar("E")
+T = TypeVar("T")
 Lane: TypeAlias = Hashable
 
 
@@ -72,10 +75,13 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The check under way has ended, with the classifier's answers or an error."""
+    """The check under way has ended: in the classifier's answers, or in a `ClassifierError`."""
 
-    answers: Any = None
-    error: ClassifierError | None = None
+    answers: Any
+
+
+StreamCommand: TypeAlias = Command | Begin | Next | Emit | Stop
+StreamFlow: TypeAlias = Generator[StreamCommand, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +91,213 @@ class Shape(Generic[E]):
     Args:
         read: returns an event's lane, and its text there; (None, "") for an event without text.
         refuse: returns the events that end a lane with the outcome's text.
-        lanes: lanes the reply has; when all are found unsafe, upstream is closed.
+        lanes: the lanes known from the start; others open when their first event comes. Once
+            every lane is found unsafe, upstream is closed.
     """
 
     read: Callable[[E], tuple[Lane | None, str]]
     refuse: Callable[[Lane, Outcome], Iterable[E]]
-    lanes: int = 1
+    lanes: Sequence[Lane]
+
+
+def gate(
+    asked: Conversation, policy: Policy, window: Window | None, shape: Shape[E]
+) -> StreamFlow[Mapping[Lane, Outcome]]:
+    """Let a stream of events through as far as it is judged; return what happened to each lane.
+
+    Args:
+        asked: the conversation up to the user's turn.
+        policy: decides.
+        window: when the growing reply is judged; None holds the whole of it.
+        shape: reads and writes the events.
+    """
+    started = yield Now()
+    if policy.check_input:
+        outcome = yield from review(asked, policy)
+        if outcome.blocked:
+            yield Stop()
+            for lane in shape.lanes:
+                yield from map(Emit, shape.refuse(lane, outcome))
+            return dict.fromkeys(shape.lanes, outcome)
+    lanes = yield from _Gate(asked, policy, window, shape).run()
+    seconds = (yield Now()) - started
+    outcomes = {key: lane.final for key, lane in lanes.items()}
+    for key, lane in lanes.items():
+        yield Record(lane.conversation(lane.length), outcomes[key], seconds)
+    return outcomes
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One text of the reply, and how far it has come.
+
+    Offsets count characters from its start; shown <= cleared <= judged <= length.
+    """
+
+    asked: Conversation
+    checked: str = ""  # the longest text given to a check so far
+    fresh: list[str] = field(default_factory=list)  # what has come after it
+    length: int = 0
+    judged: int = 0  # by the last check
+    cleared: int = 0  # by the last check that passed
+    shown: int = 0
+    strikes: int = 0  # checks in a row that did not pass
+    outcome: Outcome | None = None  # of the last check
+    closed: bool = False  # ended in a refusal
+
+    @property
+    def final(self) -> Outcome:
+        """The outcome of the whole lane, once it has ended."""
+        assert self.outcome is not None, "the end of a lane is always judged"
+        return replace(self.outcome, shown=self.shown) if self.closed else self.outcome
+
+    @property
+    def is_judged_whole(self) -> bool:
+        """Whether the last check covered all that has come."""
+        return self.outcome is not None and self.judged == self.length
+
+    def take(self, text: str) -> int:
+        """Add text and return the offset of its end."""
+        self.fresh.append(text)
+        self.length += len(text)
+        return self.length
+
+    def unchecked(self) -> str:
+        """Return the text that no check was given yet."""
+        self.fresh = ["".join(self.fresh)]
+        return self.fresh[0]
+
+    def conversation(self, end: int) -> Conversation:
+        """Return the conversation whose last turn is the text up to an offset."""
+        missing = end - len(self.checked)
+        if missing > 0:
+            fresh = self.unchecked()
+            self.checked += fresh[:missing]
+            self.fresh = [fresh[missing:]]
+        return (*self.asked, Turn(Role.ASSISTANT, self.checked[:end]))
+
+    def settle(self, judged: int, outcome: Outcome) -> None:
+        """Take note of a check."""
+        self.judged, self.outcome = judged, outcome
+        if outcome.blocked:
+            self.strikes += 1
+        else:
+            self.cleared, self.strikes = judged, 0
+
+
+class _Gate(Generic[E]):
+    """The state of one guarded stream, and the steps it takes."""
+
+    def __init__(
+        self, asked: Conversation, policy: Policy, window: Window | None, shape: Shape[E]
+    ) -> None:
+        self._asked = asked
+        self._policy = policy
+        self._window = window
+        self._shape = shape
+        self._lanes: dict[Lane, _Lane] = {key: _Lane(asked) for key in shape.lanes}
+        self._held: deque[tuple[E, Lane | None, int]] = deque()  # event, its lane, its end there
+        self._checking: dict[Lane, int] = {}  # lanes being judged, and up to where
+        self._ended = False
+        self._opened = False  # nothing at all leaves before the first decision
+
+    def run(self) -> StreamFlow[Mapping[Lane, _Lane]]:
+        """Take events in and let them out until every lane has its end."""
+        while not self._ended or not all(map(self._is_done, self._lanes.values())):
+            if due := self._due():
+                self._checking = due
+                yield Begin(Classify(self._conversations(), time_for(len(due), self._policy)))
+            match (yield Next()):
+                case Chunk(event):
+                    self._take(event)
+                case End():
+                    self._end()
+                case Judged(answers):
+                    yield from self._settle(answers)
+            if self._lanes and all(lane.closed for lane in self._lanes.values()):
+                self._ended = True
+                yield Stop()
+            yield from self._release()
+        return self._lanes
+
+    def _is_done(self, lane: _Lane) -> bool:
+        return lane.closed or lane.is_judged_whole
+
+    def _due(self) -> dict[Lane, int]:
+        """Return the lanes to judge now, and up to where; none to let things go on as they are."""
+        if self._ended:
+            whole = {
+                key: lane.length for key, lane in self._lanes.items() if not self._is_done(lane)
+            }
+            return {} if whole == self._checking else whole
+        if self._checking or self._window is None:
+            return {}
+        ends = {key: self._cut(lane, self._window) for key, lane in self._lanes.items()}
+        return {key: end for key, end in ends.items() if end is not None}
+
+    def _cut(self, lane: _Lane, window: Window) -> int | None:
+        if lane.closed or lane.length - lane.judged < window.soft(lane.judged):
+            return None
+        cut = window.cut(lane.judged, lane.unchecked())
+        return None if cut is None else lane.judged + cut
+
+    def _conversations(self) -> list[Conversation]:
+        return [self._lanes[key].conversation(end) for key, end in self._checking.items()]
+
+    def _take(self, event: E) -> None:
+        key, text = self._shape.read(event)
+        if key is None:
+            self._held.append((event, None, 0))
+            return
+        lane = self._lanes.setdefault(key, _Lane(self._asked))
+        if not lane.closed:
+            self._held.append((event, key, lane.take(text)))
+
+    def _end(self) -> None:
+        self._ended = True
+        for key, lane in self._lanes.items():
+            if lane.strikes and lane.is_judged_whole:  # held, and nothing came to clear it
+                self._close(key, lane)
+
+    def _settle(self, answers: Any) -> Flow[None]:
+        """Decide about the lanes that were being judged."""
+        conversations, checked, self._checking = self._conversations(), self._checking, {}
+        outcomes = yield from decide_many(conversations, answers, self._policy)
+        for (key, end), outcome in zip(checked.items(), outcomes, strict=True):
+            lane = self._lanes[key]
+            lane.settle(end, outcome)
+            if outcome.blocked and self._is_decisive(lane, outcome):
+                self._close(key, lane)
+            self._opened = self._opened or lane.closed or not outcome.blocked
+
+    def _is_decisive(self, lane: _Lane, outcome: Outcome) -> bool:
+        """Whether a blocked prefix ends the lane; otherwise it is held until a later check."""
+        window = self._window
+        if window is None or outcome.verdict is None or outcome.error is not None:
+            return True
+        if self._ended and lane.is_judged_whole:
+            return True
+        sure = window.early_threshold is None or outcome.verdict.score >= window.early_threshold
+        return sure and lane.strikes >= window.in_a_row
+
+    def _close(self, key: Lane, lane: _Lane) -> None:
+        """End a lane in a refusal, which takes the place of what was held of it."""
+        lane.closed = True
+        refusal = [(event, None, 0) for event in self._shape.refuse(key, lane.final)]
+        held = list(self._held)
+        place = next((at for at, (_, owner, _) in enumerate(held) if owner == key), len(held))
+        rest = [item for item in held[place:] if item[1] != key]
+        self._held = deque([*held[:place], *refusal, *rest])
+        self._opened = True
+
+    def _release(self) -> StreamFlow[None]:
+        """Show the held events, in order, as far as they are cleared."""
+        while self._opened and self._held:
+            event, key, end = self._held[0]
+            if key is not None:
+                lane = self._lanes[key]
+                if end > lane.cleared:
+                    return
+                lane.shown = end
+            self._held.popleft()
+            yield Emit(event)

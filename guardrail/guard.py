@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from os import PathLike
+from types import EllipsisType
 from typing import Any, Self, TypeVar, overload
 
-from guardrail import flow
 from guardrail.audit import Hook, Recorder, RecordText
 from guardrail.classifiers.base import Classifier
+from guardrail.flow import answer, review, review_many
+from guardrail.gate import Shape, gate
+from guardrail.intake import AsyncIntake, Intake
 from guardrail.policy import Policy
 from guardrail.protect import protected
 from guardrail.pump import Hands, arun, run
+from guardrail.streams import TEXT, GuardedAsyncStream, GuardedStream
 from guardrail.types import Conversation, Outcome, Turn, exchange, question
+from guardrail.window import Window
 
 __all__ = ["Guard"]
 
+E = TypeVar("E")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -74,30 +80,97 @@ class Guard:
         Raises:
             InvalidTurnError: a message is not a `str`.
         """
-        return run(flow.review(exchange(user, assistant, history), self.policy), self._hands)
+        return run(review(exchange(user, assistant, history), self.policy), self._hands)
 
     async def acheck(self, *, user: str, assistant: str, history: Iterable[Turn] = ()) -> Outcome:
         """Do what `check` does, without blocking the event loop."""
-        return await arun(flow.review(exchange(user, assistant, history), self.policy), self._hands)
+        return await arun(review(exchange(user, assistant, history), self.policy), self._hands)
 
     def check_input(self, *, user: str, history: Iterable[Turn] = ()) -> Outcome:
         """Judge what the user said, before the bot replies to it; see `Policy.check_input`."""
-        return run(flow.review(question(user, history), self.policy), self._hands)
+        return run(review(question(user, history), self.policy), self._hands)
 
     async def acheck_input(self, *, user: str, history: Iterable[Turn] = ()) -> Outcome:
         """Do what `check_input` does, without blocking the event loop."""
-        return await arun(flow.review(question(user, history), self.policy), self._hands)
+        return await arun(review(question(user, history), self.policy), self._hands)
 
     def check_many(self, exchanges: Iterable[tuple[str, str]]) -> list[Outcome]:
         """Judge many (user, assistant) pairs in one batch; outcomes come in the same order.
 
         Where the classifier fails, it fails for the whole batch.
         """
-        return run(flow.review_many(_all(exchanges), self.policy), self._hands)
+        return run(review_many(_all(exchanges), self.policy), self._hands)
 
     async def acheck_many(self, exchanges: Iterable[tuple[str, str]]) -> list[Outcome]:
         """Do what `check_many` does, without blocking the event loop."""
-        return await arun(flow.review_many(_all(exchanges), self.policy), self._hands)
+        return await arun(review_many(_all(exchanges), self.policy), self._hands)
+
+    def stream(
+        self,
+        *,
+        user: str,
+        chunks: Iterable[str],
+        history: Iterable[Turn] = (),
+        window: Window | EllipsisType | None = ...,
+    ) -> GuardedStream[str]:
+        """Let a streamed reply through as far as it is judged.
+
+        Iterate over the result for the chunks; its `outcome` is there at the end. An unsafe reply
+        is cut off, its source closed, and the refusal follows as the last chunk.
+
+        Args:
+            user: what the user said.
+            chunks: the reply as it comes; taken in on the thread that iterates.
+            history: the turns before.
+            window: when the growing reply is judged; the policy's unless given, None to hold the
+                whole of it.
+
+        Raises:
+            InvalidTurnError: a message or a chunk is not a `str`.
+        """
+        return self.stream_events(chunks, TEXT, asked=question(user, history), window=window)
+
+    def astream(
+        self,
+        *,
+        user: str,
+        chunks: AsyncIterable[str],
+        history: Iterable[Turn] = (),
+        window: Window | EllipsisType | None = ...,
+    ) -> GuardedAsyncStream[str]:
+        """Do what `stream` does, for `async for`."""
+        return self.astream_events(chunks, TEXT, asked=question(user, history), window=window)
+
+    def stream_events(
+        self,
+        events: Iterable[E],
+        shape: Shape[E],
+        *,
+        asked: Conversation,
+        window: Window | EllipsisType | None = ...,
+    ) -> GuardedStream[E]:
+        """Let a stream of any kind of event through as far as it is judged; for adapters.
+
+        Args:
+            events: the stream; closed when it is cut off or the consumer leaves.
+            shape: reads the text out of events, and writes a refusal as events.
+            asked: the conversation up to the user's turn.
+            window: as in `stream`.
+        """
+        flow = gate(asked, self.policy, self._window(window), shape)
+        return GuardedStream(flow, Intake(events, self.classifier), self._hands)
+
+    def astream_events(
+        self,
+        events: AsyncIterable[E],
+        shape: Shape[E],
+        *,
+        asked: Conversation,
+        window: Window | EllipsisType | None = ...,
+    ) -> GuardedAsyncStream[E]:
+        """Do what `stream_events` does, for `async for`."""
+        flow = gate(asked, self.policy, self._window(window), shape)
+        return GuardedAsyncStream(flow, AsyncIntake(events, self.classifier), self._hands)
 
     @overload
     def protect(self, handler: F, /) -> F: ...
@@ -106,8 +179,8 @@ class Guard:
     def protect(self, handler: F | None = None, /, *, user: str | None = None) -> Any:
         """Guard a chat handler: `@guard.protect` or `@guard.protect(user="question")`.
 
-        The handler takes the user's words and returns the bot's reply. Callers of the decorated
-        handler get the reply, or the refusal in its place.
+        The handler takes the user's words and returns the bot's reply, or yields it in chunks.
+        Callers of the decorated handler get the reply, or the refusal in its place.
 
         Args:
             handler: a `def` or `async def`; its signature, docstring and kind are kept.
@@ -116,11 +189,10 @@ class Guard:
         Raises:
             InvalidTurnError: at a call, when no argument is a `str` or the reply is not text.
             ConfigError: at once, when the handler has no parameter of that name.
-            UnguardedCall: at once, when the handler is of a kind that cannot be guarded.
         """
 
         def decorate(handler: F) -> F:
-            return protected(handler, user, self._answer, self._aanswer)
+            return protected(handler, user, self)
 
         return decorate if handler is None else decorate(handler)
 
@@ -134,11 +206,24 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, user: str, reply: Callable[[], Any]) -> str:
-        return run(flow.answer(user, self.policy), self._hands, reply).text
+    def answer(self, user: str, reply: Callable[[], Any]) -> Outcome:
+        """Have the bot reply to the user, and decide what the user sees.
 
-    async def _aanswer(self, user: str, reply: Callable[[], Awaitable[Any]]) -> str:
-        return (await arun(flow.answer(user, self.policy), self._hands, reply)).text
+        Args:
+            user: what the user said.
+            reply: returns the bot's reply; not called if the user's turn fails the input stage.
+
+        Raises:
+            InvalidTurnError: a message is not a `str`.
+        """
+        return run(answer(user, self.policy), self._hands, reply)
+
+    async def aanswer(self, user: str, reply: Callable[[], Awaitable[Any]]) -> Outcome:
+        """Do what `answer` does, without blocking the event loop."""
+        return await arun(answer(user, self.policy), self._hands, reply)
+
+    def _window(self, window: Window | EllipsisType | None) -> Window | None:
+        return self.policy.window if isinstance(window, EllipsisType) else window
 
 
 def _all(exchanges: Iterable[tuple[str, str]]) -> list[Conversation]:

@@ -24,6 +24,7 @@ from guardrail.types import (
     Verdict,
     last_exchange,
 )
+from guardrail.window import Window
 
 __all__ = ["CategoryPolicy", "Mode", "OnError", "OnUnsafe", "Policy", "Texts", "language_of"]
 
@@ -160,6 +161,7 @@ class Policy(_Settings):
         contact: fills `{contact}` in refusals.
         fallback: the words where no category is known, or its action is `fallback`.
         categories: treatment of single categories.
+        window: when a streamed reply is judged; None (in a file, false) holds the whole of it.
     """
 
     mode: Mode = Mode.ENFORCE
@@ -174,6 +176,10 @@ class Policy(_Settings):
     categories: Annotated[Mapping[Category, CategoryPolicy], BeforeValidator(_upper_keys)] = Field(
         default_factory=dict
     )
+
+    window: Annotated[
+        Window | None, BeforeValidator(lambda value: None if value is False else value)
+    ] = Window()
 
     def of(self, category: Category) -> CategoryPolicy:
         """Return how a category is treated."""

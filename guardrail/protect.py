@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from guardrail.errors import ConfigError, InvalidTurnError, UnguardedCall
+from guardrail.errors import ConfigError, InvalidTurnError
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
 
 __all__ = ["protected"]
 
@@ -15,37 +18,47 @@ F = TypeVar("F", bound=Callable[..., Any])
 _UserOf: TypeAlias = Callable[[tuple[Any, ...], Mapping[str, Any]], str]
 
 
-def protected(
-    handler: F,
-    user: str | None,
-    answer: Callable[[str, Callable[[], Any]], str],
-    aanswer: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[str]],
-) -> F:
+def protected(handler: F, user: str | None, guard: Guard) -> F:
     """Return the handler with its replies guarded.
 
     Args:
         handler: what replies to the user.
         user: the parameter with the user's words; None for the first `str` argument.
-        answer: takes the user's words and a call that has the handler reply; returns what to show.
-        aanswer: the same for an `async def` handler.
+        guard: judges.
 
     Raises:
         ConfigError: the handler has no parameter of that name.
-        UnguardedCall: the handler is of a kind that cannot be guarded.
     """
     user_of = _first_text if user is None else _argument(handler, user)
 
     @functools.wraps(handler)
-    def guarded(*args: Any, **kwargs: Any) -> str:
-        return answer(user_of(args, kwargs), lambda: handler(*args, **kwargs))
+    def whole(*args: Any, **kwargs: Any) -> str:
+        return guard.answer(user_of(args, kwargs), lambda: handler(*args, **kwargs)).text
 
     @functools.wraps(handler)
-    async def aguarded(*args: Any, **kwargs: Any) -> str:
-        return await aanswer(user_of(args, kwargs), lambda: handler(*args, **kwargs))
+    async def awhole(*args: Any, **kwargs: Any) -> str:
+        outcome = await guard.aanswer(user_of(args, kwargs), lambda: handler(*args, **kwargs))
+        return outcome.text
 
-    if _is(inspect.isgeneratorfunction, handler) or _is(inspect.isasyncgenfunction, handler):
-        raise UnguardedCall(f"{handler!r} is a generator; only whole replies can be guarded")
-    return cast("F", aguarded if _is(inspect.iscoroutinefunction, handler) else guarded)
+    @functools.wraps(handler)
+    def streamed(*args: Any, **kwargs: Any) -> Iterator[str]:
+        with guard.stream(user=user_of(args, kwargs), chunks=handler(*args, **kwargs)) as stream:
+            yield from stream
+
+    @functools.wraps(handler)
+    async def astreamed(*args: Any, **kwargs: Any) -> AsyncIterator[str]:
+        chunks = handler(*args, **kwargs)
+        async with guard.astream(user=user_of(args, kwargs), chunks=chunks) as stream:
+            async for chunk in stream:
+                yield chunk
+
+    kinds: dict[Callable[[Any], bool], Callable[..., Any]] = {
+        inspect.iscoroutinefunction: awhole,
+        inspect.isgeneratorfunction: streamed,
+        inspect.isasyncgenfunction: astreamed,
+    }
+    guarded = next((made for kind, made in kinds.items() if _is(kind, handler)), whole)
+    return cast("F", guarded)
 
 
 def _is(kind: Callable[[Any], bool], handler: Callable[..., Any]) -> bool:

@@ -1,24 +1,23 @@
 """Carries out the commands of flows: one pump for threads, one for event loops.
 
-This is the only code of the core that exists twice.
+Together with `asking` and `intake`, this is the only code of the core that exists twice.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from guardrail.asking import aask, ask
 from guardrail.audit import Recorder
 from guardrail.classifiers.base import Classifier
-from guardrail.errors import ClassifierError, ClassifierTimeout
 from guardrail.flow import Categorise, Classify, Command, Flow, Now, Record, Reply
+from guardrail.gate import Begin, Emit, Next, Stop, StreamCommand, StreamFlow
+from guardrail.intake import AsyncIntake, Intake
 
-__all__ = ["Hands", "arun", "run"]
+__all__ = ["Hands", "arun", "astream", "run", "stream"]
 
 T = TypeVar("T")
 
@@ -82,10 +81,63 @@ async def arun(flow: Flow[T], hands: Hands, reply: Callable[[], Awaitable[Any]] 
         flow.close()
 
 
+def stream(
+    flow: StreamFlow[T], intake: Intake, hands: Hands, done: Callable[[T], None]
+) -> Generator[Any, None, None]:
+    """Carry a stream's flow through on the consumer's thread, yielding what it emits.
+
+    Args:
+        flow: what to do.
+        intake: where the events come from; closed whatever happens.
+        hands: what to do it with.
+        done: takes the flow's result.
+    """
+    try:
+        command = next(flow)
+        while True:
+            try:
+                if isinstance(command, Emit):
+                    answer = yield command.event
+                else:
+                    answer = _perform_on(intake, command, hands)
+            except Exception as error:
+                command = flow.throw(error)
+            else:
+                command = flow.send(answer)
+    except StopIteration as end:
+        done(end.value)
+    finally:
+        flow.close()
+        intake.close()
+
+
+async def astream(
+    flow: StreamFlow[T], intake: AsyncIntake, hands: Hands, done: Callable[[T], None]
+) -> AsyncGenerator[Any, None]:
+    """Carry a stream's flow through on this event loop, yielding what it emits; see `stream`."""
+    try:
+        command = next(flow)
+        while True:
+            try:
+                if isinstance(command, Emit):
+                    answer = yield command.event
+                else:
+                    answer = await _aperform_on(intake, command, hands)
+            except Exception as error:
+                command = flow.throw(error)
+            else:
+                command = flow.send(answer)
+    except StopIteration as end:
+        done(end.value)
+    finally:
+        flow.close()
+        await intake.close()
+
+
 def _perform(command: Command, hands: Hands, reply: Callable[[], Any]) -> Any:
     match command:
         case Classify() | Categorise():
-            return _ask(command, hands.classifier)
+            return ask(command, hands.classifier)
         case Reply():
             return reply()
         case _:
@@ -95,7 +147,7 @@ def _perform(command: Command, hands: Hands, reply: Callable[[], Any]) -> Any:
 async def _aperform(command: Command, hands: Hands, reply: Callable[[], Awaitable[Any]]) -> Any:
     match command:
         case Classify() | Categorise():
-            return await _aask(command, hands.classifier)
+            return await aask(command, hands.classifier)
         case Reply():
             return await reply()
         case _:
@@ -109,49 +161,25 @@ def _note(command: Record | Now, hands: Hands) -> float | None:
     return None
 
 
-def _ask(question: Classify | Categorise, classifier: Classifier) -> Any:
-    with _translating(classifier):
-        ask = classifier.classify_many if isinstance(question, Classify) else classifier.categorise
-        if question.timeout is None or classifier.answers_at_once(question.conversations):
-            return ask(question.conversations)
-        return _within(question.timeout, classifier.workers.submit(ask, question.conversations))
+def _perform_on(intake: Intake, command: StreamCommand, hands: Hands) -> Any:
+    match command:
+        case Next():
+            return intake.next()
+        case Begin():
+            return intake.begin(command.question)
+        case Stop():
+            return intake.close()
+        case _:
+            return _perform(command, hands, _no_bot)
 
 
-def _within(seconds: float, future: Future[T]) -> T:
-    try:
-        return future.result(seconds)
-    except TimeoutError:
-        if future.done():  # the classifier's own
-            raise
-        future.cancel()
-        raise ClassifierTimeout(f"no answer within {seconds:g} s") from None
-
-
-async def _aask(question: Classify | Categorise, classifier: Classifier) -> Any:
-    if classifier.answers_at_once(question.conversations):
-        return _ask(question, classifier)
-    with _translating(classifier):
-        classify = isinstance(question, Classify)
-        ask = classifier.aclassify_many if classify else classifier.acategorise
-        return await _awithin(question.timeout, ask(question.conversations))
-
-
-async def _awithin(seconds: float | None, answer: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(seconds) as scope:
-            return await answer
-    except TimeoutError:
-        if not scope.expired():  # the classifier's own
-            raise
-        raise ClassifierTimeout(f"no answer within {seconds:g} s") from None
-
-
-@contextmanager
-def _translating(classifier: Classifier) -> Iterator[None]:
-    """Raise whatever a classifier raises as a `ClassifierError`."""
-    try:
-        yield
-    except ClassifierError:
-        raise
-    except Exception as error:
-        raise ClassifierError(f"{classifier!r} failed: {type(error).__name__}: {error}") from error
+async def _aperform_on(intake: AsyncIntake, command: StreamCommand, hands: Hands) -> Any:
+    match command:
+        case Next():
+            return await intake.next()
+        case Begin():
+            return intake.begin(command.question)
+        case Stop():
+            return await intake.close()
+        case _:
+            return await _aperform(command, hands, _no_bot)

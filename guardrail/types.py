@@ -164,7 +164,7 @@ class Verdict:
         object.__setattr__(self, "score", _probability(self.score, "score"))
         if self.categories:
             checked = {
-                Category(category): _probability(value, category)
+                _category(category): _probability(value, category)
                 for category, value in self.categories.items()
             }
             object.__setattr__(self, "categories", checked)
@@ -177,6 +177,13 @@ class Verdict:
     def with_categories(self, categories: Mapping[Category, float]) -> Self:
         """Return the same verdict with its categories known."""
         return type(self)(self.unsafe, self.score, categories, self.classifier)
+
+
+def _category(name: str) -> Category:
+    try:
+        return Category(name)
+    except ValueError:
+        raise GuardrailError(f"{name!r} is no category; they are {', '.join(Category)}") from None
 
 
 def _probability(value: float, name: str) -> float:
@@ -200,6 +207,7 @@ class Outcome:
         error: why there was no verdict, or no category.
         stage: which side of the exchange was judged.
         category: the category a refusal was chosen for.
+        shown: characters of the reply that a stream had shown before it was replaced.
     """
 
     action: Action
@@ -208,6 +216,7 @@ class Outcome:
     error: Exception | None = None
     stage: Stage = Stage.OUTPUT
     category: Category | None = None
+    shown: int = 0
 
     @property
     def blocked(self) -> bool:
