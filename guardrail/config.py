@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -21,16 +24,24 @@ from pydantic_settings import (
 
 from guardrail.audit import Hook, JsonlHook, LoggingHook, RecordText
 from guardrail.classifiers.base import Classifier
-from guardrail.errors import ConfigError
+from guardrail.errors import ConfigError, GuardrailError
 from guardrail.policy import Policy
 
 __all__ = ["AuditConfig", "ClassifierConfig", "Config"]
 
 _PREFIX = "GUARDRAIL_"
+_CONFIG = f"{_PREFIX}CONFIG"
 _CLASSIFIERS = {
     "embedded": "guardrail.classifiers:Embedded",
     "kosafeguard": "guardrail.classifiers:KoSafeGuard",
 }
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in _CLASSIFIERS and not re.fullmatch(r"\w+(\.\w+)*:\w+", kind):
+        known = ", ".join(repr(name) for name in _CLASSIFIERS)
+        raise ValueError(f"should be one of {known}, or 'module:Class'")
+    return kind
 
 
 class ClassifierConfig(BaseModel):
@@ -42,7 +53,7 @@ class ClassifierConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    kind: str = "embedded"
+    kind: Annotated[str, AfterValidator(_known_kind)] = "embedded"
 
     def build(self) -> Classifier:
         """Return the classifier.
@@ -51,7 +62,7 @@ class ClassifierConfig(BaseModel):
             ConfigError: there is no such classifier, or it takes no such argument.
             ClassifierError: it cannot work here.
         """
-        make = _load(_CLASSIFIERS.get(self.kind, self.kind))
+        make = _load(self.kind)
         try:
             classifier = make(**(self.model_extra or {}))
         except (TypeError, ValueError) as error:
@@ -111,7 +122,7 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let environment variables go before the file, which comes as arguments."""
-        return env_settings, init_settings
+        return _Environment(settings_cls), init_settings
 
     @classmethod
     def load(cls, path: str | PathLike[str] | None = None) -> Self:
@@ -123,40 +134,76 @@ class Config(BaseSettings):
         Raises:
             ConfigError: names the file or the variable, the key, and what would be right.
         """
-        place = path or os.environ.get(f"{_PREFIX}CONFIG")
-        settings = {} if place is None else _read(Path(place))
+        place = path or os.environ.get(_CONFIG)
+        settings = {} if place is None else _read(Path(place), named_by="" if path else _CONFIG)
+        _refuse_misspelt_variables()
         try:
             return cls(**settings)
         except ValidationError as error:
             raise ConfigError(_explained(error, str(place or "environment"))) from error
         except SettingsError as error:
-            raise ConfigError(f"environment: {error}: {error.__cause__}") from error
+            raise ConfigError(f"{_unread(error)}: a table is JSON: {error.__cause__}") from error
+
+    def spelled_out(self) -> Self:
+        """Return the same settings with every text of the policy written down."""
+        return self.model_copy(update={"policy": self.policy.spelled_out()})
 
     def to_toml(self) -> str:
         """Return a file that says the same, with every default written out."""
-        spelled_out = self.model_copy(update={"policy": self.policy.spelled_out()})
-        values = spelled_out.model_dump(mode="json", exclude_none=True)
+        values = self.spelled_out().model_dump(mode="json", exclude_none=True)
+        for name, field in Policy.model_fields.items():
+            if getattr(self.policy, name) is None and field.default is not None:
+                values["policy"][name] = False
         return tomli_w.dumps(values, multiline_strings=True)
 
 
-def _read(path: Path) -> dict[str, Any]:
+class _Environment(EnvSettingsSource):
+    """Environment variables; arguments of the classifier are read as JSON where they are JSON."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        arguments = values.get("classifier")
+        if isinstance(arguments, dict):
+            for name in arguments.keys() - {"kind"}:
+                arguments[name] = _plain_or_json(arguments[name])
+        return values
+
+
+def _plain_or_json(value: Any) -> Any:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _refuse_misspelt_variables() -> None:
+    """Refuse `GUARDRAIL_POLICY_MODE`: nobody would read it, and someone relies on it."""
+    for variable in os.environ:
+        for table in Config.model_fields:
+            prefix = f"{_PREFIX}{table}_".upper()
+            key = variable.upper().removeprefix(prefix)
+            if key != variable.upper() and not key.startswith("_"):
+                raise ConfigError(f"{variable}: unknown variable; write {prefix}_{key}")
+
+
+def _read(path: Path, *, named_by: str = "") -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"cannot read {str(path)!r}: {error.strerror}") from error
+        source = f"{named_by}: " if named_by else ""
+        raise ConfigError(f"{source}cannot read {str(path)!r}: {error.strerror}") from error
     except ValueError as error:  # bad TOML, bad UTF-8
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _load(place: str) -> Any:
-    module, _, name = place.partition(":")
+def _load(kind: str) -> Any:
+    module, _, name = _CLASSIFIERS.get(kind, kind).partition(":")
     try:
         return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        known = ", ".join(repr(kind) for kind in _CLASSIFIERS)
-        raise ConfigError(
-            f"[classifier] kind = {place!r}: {error}; it is one of {known}, or 'module:Class'"
-        ) from error
+    except GuardrailError:  # says itself what is missing
+        raise
+    except Exception as error:  # a module of one's own may raise anything
+        raise ConfigError(f"[classifier] kind = {kind!r} cannot be loaded: {error}") from error
 
 
 def _explained(error: ValidationError, place: str) -> str:
@@ -165,13 +212,29 @@ def _explained(error: ValidationError, place: str) -> str:
 
 def _explained_one(error: Mapping[str, Any], place: str) -> str:
     keys = [str(key) for key in error["loc"]]
-    variable = _PREFIX + "__".join(keys).upper()
-    where = variable if variable in {name.upper() for name in os.environ} else place
-    if error["type"] == "extra_forbidden":
+    if is_key := keys[-1] == "[key]":
+        keys.pop()
+    where = _variable(keys) or place
+    if is_key or error["type"] == "extra_forbidden":
         known = ", ".join(_known_keys(keys[:-1]))
         return f"{where}: unknown key {'.'.join(keys)!r}; known are {known}"
-    message = error["msg"].removeprefix("Value error, ")
+    is_no_table = error["type"] in ("model_type", "mapping_type", "dict_type")
+    message = "should be a table" if is_no_table else error["msg"].removeprefix("Value error, ")
     return f"{where}: {'.'.join(keys)} = {error['input']!r}: {message}"
+
+
+def _variable(keys: Sequence[str]) -> str | None:
+    """Return the environment variable that sets a key, or a table around it, if there is one."""
+    present = [name.upper() for name in os.environ]
+    names = [_PREFIX + "__".join(keys[:end]).upper() for end in range(len(keys), 0, -1)]
+    below = (name for name in present if name.startswith(f"{names[0]}__"))
+    return next((name for name in names if name in present), next(below, None))
+
+
+def _unread(error: SettingsError) -> str:
+    """Return the variable that could not be read at all; the library only names its field."""
+    field = re.search(r'field "(\w+)"', str(error))
+    return f"{_PREFIX}{field[1].upper()}" if field else "environment"
 
 
 def _known_keys(path: Sequence[str]) -> list[str]:

@@ -256,7 +256,7 @@ class _Gate(Generic[E]):
     def _end(self) -> None:
         self._ended = True
         for key, lane in self._lanes.items():
-            if lane.strikes and lane.is_judged_whole:  # held, and nothing came to clear it
+            if lane.strikes and lane.is_judged_whole and not lane.closed:  # held to the end
                 self._close(key, lane)
 
     def _settle(self, answers: Any) -> Flow[None]:

@@ -74,9 +74,12 @@ def _checked_template(template: str) -> str:
 
 def _fields_of(template: str) -> list[str]:
     try:
-        return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise ValueError(f"{error}; write {{{{ and }}}} for braces") from None
+    if formatted := [name for _, name, spec, conversion in parts if spec or conversion]:
+        raise ValueError(f"write {{{formatted[0]}}} without a format")
+    return [name for _, name, _, _ in parts if name is not None]
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
@@ -102,12 +105,28 @@ def _upper_keys(value: object) -> object:
     merged: dict[object, object] = {}
     for key, one in value.items():
         name = key.upper() if isinstance(key, str) else key
-        earlier = merged.get(name)
-        if isinstance(earlier, Mapping) and isinstance(one, Mapping):
-            merged[name] = {**earlier, **one}
-        else:
-            merged[name] = one
+        merged[name] = _merged(merged.get(name), one)
     return merged
+
+
+def _merged(earlier: object, later: object) -> object:
+    if not (isinstance(earlier, Mapping) and isinstance(later, Mapping)):
+        return later
+    both = {**earlier, **later}
+    return {
+        key: _merged(earlier.get(key), one) if key in later else one for key, one in both.items()
+    }
+
+
+# A file has no None: what may be None is switched off by `false` there.
+_OffByFalse = BeforeValidator(lambda value: None if value is False else value)
+
+
+def _known_language(value: object) -> object:
+    known = (*Language, "auto")
+    if value not in known:
+        raise ValueError(f"should be one of {', '.join(repr(str(name)) for name in known)}")
+    return value
 
 
 class _Settings(BaseModel):
@@ -153,7 +172,8 @@ class Policy(_Settings):
         mode: `monitor` records what would have been blocked, and blocks nothing.
         threshold: score from which a reply is unsafe; None goes by the classifier's own decision.
         on_error: what a turn without a verdict gets.
-        timeout: seconds a classifier may take for one answer; None for no limit.
+        timeout: seconds a classifier may take for one answer, up to an hour; None (in a file,
+            false) for no limit.
         check_input: also judge the user's turn, before the bot answers it. KoSafeGuard and the
             embedded classifier were made to judge replies, so this is experimental.
         language: of refusals; `auto` goes by the user's own.
@@ -167,19 +187,16 @@ class Policy(_Settings):
     mode: Mode = Mode.ENFORCE
     threshold: Probability | None = None
     on_error: OnError = OnError.CLOSED
-    timeout: Annotated[float, Field(gt=0.0)] | None = 10.0
+    timeout: Annotated[Annotated[float, Field(gt=0.0, le=3600.0)] | None, _OffByFalse] = 10.0
     check_input: bool = False
-    language: Language | Literal["auto"] = "auto"
+    language: Annotated[Language | Literal["auto"], BeforeValidator(_known_language)] = "auto"
     service_name: str = ""
     contact: str = ""
     fallback: Texts = Texts()
     categories: Annotated[Mapping[Category, CategoryPolicy], BeforeValidator(_upper_keys)] = Field(
         default_factory=dict
     )
-
-    window: Annotated[
-        Window | None, BeforeValidator(lambda value: None if value is False else value)
-    ] = Window()
+    window: Annotated[Window | None, _OffByFalse] = Window()
 
     def of(self, category: Category) -> CategoryPolicy:
         """Return how a category is treated."""
@@ -191,10 +208,10 @@ class Policy(_Settings):
         A category with a threshold of its own is unsafe from there on; the others go by the
         overall threshold.
         """
-        own = self._own_thresholds
-        if any(value >= own[name] for name, value in verdict.categories.items() if name in own):
+        own, present = self._own_thresholds, self._present(verdict)
+        if not own.keys().isdisjoint(present):
             return True
-        if verdict.top in own:
+        if not present and verdict.top in own:
             return False
         return verdict.unsafe if self.threshold is None else verdict.score >= self.threshold
 
@@ -209,8 +226,7 @@ class Policy(_Settings):
         """Return what happens to the judged turn."""
         if not self.finds_unsafe(verdict):
             return _outcome(conversation, Action.ALLOW, verdict=verdict)
-        category = self._decisive(verdict)
-        action = OnUnsafe.FALLBACK if category is None else self.of(category).action
+        category, action = self._decisive(verdict)
         if action is OnUnsafe.ALLOW:
             return _outcome(conversation, Action.ALLOW, verdict=verdict, category=category)
         if action is OnUnsafe.MONITOR or self.mode is Mode.MONITOR:
@@ -269,21 +285,28 @@ class Policy(_Settings):
             if one.threshold is not None
         }
 
-    def _decisive(self, verdict: Verdict) -> Category | None:
-        """Return the category that decides: of those present, the one treated most strictly."""
-        present = [
-            category for category in verdict.categories if self._is_present(category, verdict)
+    def _present(self, verdict: Verdict) -> list[Category]:
+        """Return the categories that reach their own thresholds, or the usual one."""
+        own = self._own_thresholds
+        return [
+            name for name, value in verdict.categories.items() if value >= own.get(name, _PRESENT)
         ]
-        return min(
+
+    def _decisive(self, verdict: Verdict) -> tuple[Category | None, OnUnsafe]:
+        """Return the category that decides, and what it gets: of those present, the strictest.
+
+        Where none is clearly present the most probable one lends its words, but no leniency.
+        """
+        present = self._present(verdict)
+        if not present:
+            top = verdict.top
+            words = OnUnsafe.FALLBACK if top is None else self.of(top).action
+            return top, min(words, OnUnsafe.FALLBACK, key=_STRICTNESS.index)
+        decisive = min(
             present,
             key=lambda one: (_STRICTNESS.index(self.of(one).action), -verdict.categories[one]),
-            default=None,
         )
-
-    def _is_present(self, category: Category, verdict: Verdict) -> bool:
-        threshold = self.of(category).threshold
-        least = _PRESENT if threshold is None else threshold
-        return category == verdict.top or verdict.categories[category] >= least
+        return decisive, self.of(decisive).action
 
 
 def language_of(text: str) -> Language | None:

@@ -36,11 +36,27 @@ Provide your safety assessment for {judged} in the above conversation:
 - output must read 'safe' or 'unsafe'.
 """
 
-_IGNORABLE = r"[\W_]"  # spaces, zero-width characters, slashes: what a reader overlooks
-_MARKER = re.compile(rf"<(?={_IGNORABLE}*(?:BEGIN|END)(?![a-z]))", re.IGNORECASE)
-_LINE_START = r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))"
+# What a reader overlooks. Fillers are letters to Unicode and blank to the eye.
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
+_INVISIBLE = rf"[\u00ad\u034f\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff{_FILLERS}]"
+
+
+def _word(word: str) -> str:
+    """Return a pattern of the word, with nothing visible between its letters."""
+    return f"{_INVISIBLE}*".join(word)
+
+
+# Neither pattern steps over what it starts at, so both take time linear in the text.
+_MARKER = re.compile(
+    rf"<(?=(?:[^\w<]|[_{_FILLERS}])*(?:{_word('BEGIN')}|{_word('END')})"
+    rf"(?:CONVERSATION|UNSAFE|(?![a-z])))",
+    re.IGNORECASE,
+)
 _ROLE_LINE = re.compile(
-    rf"({_LINE_START}{_IGNORABLE}*(?:user|assistant){_IGNORABLE}*?):", re.IGNORECASE
+    rf"((?:^|(?<=[{_BREAKS}]))(?:[^\w{_BREAKS}]|[_{_FILLERS}])*"
+    rf"(?:{_word('user')}|{_word('assistant')})(?:[^\w:{_BREAKS}]|[_{_FILLERS}])*):",
+    re.IGNORECASE,
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -16,11 +16,15 @@ __all__ = ["TEXT", "GuardedAsyncStream", "GuardedStream"]
 E = TypeVar("E")
 
 
-class _Outcomes:
-    """What became of the lanes of a stream."""
+class _Stream:
+    """What became of the lanes of a stream.
+
+    The pump's generator fills a dictionary rather than calling back: holding no reference to the
+    stream, it is closed at once when a consumer drops the stream half-read.
+    """
 
     def __init__(self) -> None:
-        self.outcomes: Mapping[Lane, Outcome] = {}
+        self.outcomes: dict[Lane, Outcome] = {}
 
     @property
     def outcome(self) -> Outcome | None:
@@ -31,11 +35,8 @@ class _Outcomes:
         outcomes = self.outcomes.values()
         return next((one for one in outcomes if one.blocked), next(iter(outcomes), None))
 
-    def _end(self, outcomes: Mapping[Lane, Outcome]) -> None:
-        self.outcomes = outcomes
 
-
-class GuardedStream(_Outcomes, Generic[E]):
+class GuardedStream(_Stream, Generic[E]):
     """The events of a stream, each once a passing verdict covers it."""
 
     def __init__(
@@ -43,7 +44,7 @@ class GuardedStream(_Outcomes, Generic[E]):
     ) -> None:
         super().__init__()
         self._intake = intake
-        self._events = stream(flow, intake, hands, self._end)
+        self._events = stream(flow, intake, hands, self.outcomes.update)
 
     def __iter__(self) -> Self:
         return self
@@ -64,7 +65,7 @@ class GuardedStream(_Outcomes, Generic[E]):
         self.close()
 
 
-class GuardedAsyncStream(_Outcomes, Generic[E]):
+class GuardedAsyncStream(_Stream, Generic[E]):
     """The events of a stream, each once a passing verdict covers it, for `async for`."""
 
     def __init__(
@@ -72,7 +73,7 @@ class GuardedAsyncStream(_Outcomes, Generic[E]):
     ) -> None:
         super().__init__()
         self._intake = intake
-        self._events = astream(flow, intake, hands, self._end)
+        self._events = astream(flow, intake, hands, self.outcomes.update)
 
     def __aiter__(self) -> Self:
         return self
