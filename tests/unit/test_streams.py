@@ -18,11 +18,8 @@ from guardrail import (
     InvalidTurnError,
     Outcome,
     Policy,
-    Verdict,
 )
-from guardrail.classifiers.base import Classifier
 from guardrail.testing import ListHook, ScriptedHandler, StubClassifier
-from guardrail.types import Conversation
 
 Streamed = tuple[list[str], Outcome | None]
 
@@ -291,23 +288,16 @@ def test_streams_on_one_guard_do_not_mix() -> None:
     asyncio.run(main())
 
 
-class Alternating(Classifier):
-    """Fails at every second question."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def classify_many(self, conversations: list[Conversation]) -> list[Verdict]:  # type: ignore[override]
-        self.asked += 1
-        if self.asked % 2 == 0:
-            raise RuntimeError("boom")
-        return [Verdict(False, 0.0) for _ in conversations]
+def _failing_later(text: str) -> bool:
+    if len(text) > 100:
+        raise RuntimeError("boom")
+    return False
 
 
 def test_a_failure_in_mid_stream_blocks_the_rest(through: Through) -> None:
     """What was cleared stays shown; the rest is replaced by the fallback."""
     source = Source(*["가나다. "] * 100)
-    shown, outcome = through(Guard(Alternating()), source)
+    shown, outcome = through(Guard(StubClassifier(_failing_later)), source)
 
     assert outcome is not None
     assert outcome.blocked
