@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -17,9 +19,20 @@ from uuid import uuid4
 from guardrail.errors import ConfigError
 from guardrail.types import Action, Category, Conversation, Outcome, Stage, last_exchange
 
-__all__ = ["AuditRecord", "Hook", "JsonlHook", "LoggingHook", "RecordText", "Recorder", "Status"]
+__all__ = [
+    "AuditRecord",
+    "Hook",
+    "JsonlHook",
+    "LoggingHook",
+    "RecordText",
+    "Recorder",
+    "Status",
+    "json_line",
+]
 
 _logger = logging.getLogger("guardrail")
+# What JSON may hold as it is, but a line of UTF-8 may not: some readers end lines at the first.
+_NOT_IN_LINES = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
 class Status(StrEnum):
@@ -105,7 +118,13 @@ class AuditRecord:
 
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
-        return json.dumps(asdict(self) | {"time": self.time.isoformat()}, ensure_ascii=False)
+        return json_line(asdict(self) | {"time": self.time.isoformat()})
+
+
+def json_line(value: Mapping[str, object]) -> str:
+    """Return an object as one line of JSON that any encoding of Unicode can hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _NOT_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class Hook(Protocol):
@@ -136,18 +155,18 @@ class JsonlHook:
 
     def __init__(self, path: str | Path) -> None:
         try:
-            # Open as long as the hook lives; a lone surrogate is written as an escape.
-            self._file = open(path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+            # Open as long as the hook lives; unbuffered, so that processes append whole lines.
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
         except OSError as error:
-            raise ConfigError(f"cannot write audit records to {str(path)!r}: {error}") from error
+            reason = error.strerror
+            raise ConfigError(f"cannot write audit records to {str(path)!r}: {reason}") from error
         self._lock = Lock()
 
     def __call__(self, record: AuditRecord, /) -> None:
         """Append one record."""
-        line = record.to_json() + "\n"
+        line = f"{record.to_json()}\n".encode()
         with self._lock:
             self._file.write(line)
-            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
@@ -161,10 +180,22 @@ class Recorder:
     Args:
         hooks: take the records, in this order; a failing one is logged and costs nothing else.
         text: how much of the conversation records hold.
+
+    Raises:
+        ConfigError: a hook is async, or cannot be called.
     """
 
     hooks: Sequence[Hook] = ()
     text: RecordText = RecordText.NONE
+
+    def __post_init__(self) -> None:
+        for hook in self.hooks:
+            if not callable(hook):
+                raise ConfigError(f"a hook is called with each record, and {hook!r} cannot be")
+            if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(hook.__call__):
+                raise ConfigError(
+                    f"a hook is a plain function, and {hook!r} is async: nobody awaits"
+                )
 
     def record(self, conversation: Conversation, outcome: Outcome, seconds: float) -> None:
         """Record one decision."""

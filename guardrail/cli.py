@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from guardrail.audit import json_line
 from guardrail.errors import GuardrailError, InvalidTurnError
 from guardrail.guard import Guard
 from guardrail.types import Action, Outcome
@@ -76,7 +77,10 @@ def check(
     if assistant is None:
         raise InvalidTurnError("--assistant is missing: it is the reply that is judged")
     outcome = guard.check(user=user or "", assistant=assistant)
-    print(json.dumps(_as_dict(outcome), ensure_ascii=False) if as_json else _as_text(outcome))
+    if as_json:
+        _print_json(_as_dict(outcome))
+    else:
+        print(_as_text(outcome))
     raise typer.Exit(_exit_code(outcome))
 
 
@@ -86,7 +90,8 @@ def policy_show(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     from guardrail.config import Config
 
     settings = Config.load(config)
-    print(settings.model_dump_json(indent=2) if as_json else settings.to_toml())
+    text = settings.spelled_out().model_dump_json(indent=2) if as_json else settings.to_toml()
+    print(text.rstrip())
 
 
 @policy_app.command("validate")
@@ -118,11 +123,11 @@ def policy_init(
 
 
 def _check_rows(guard: Guard, lines: Iterable[bytes]) -> int:
-    """Judge JSONL rows as they come, print one line for each, and return the exit code."""
+    """Judge JSONL rows batch by batch, print one line for each, and return the exit code."""
     code = 0
     for batch in _batches(enumerate(lines, start=1), _BATCH):
         for answer, row_code in _check_batch(guard, batch):
-            print(json.dumps(answer, ensure_ascii=False), flush=True)
+            _print_json(answer)
             code = max(code, row_code)
     return code
 
@@ -144,12 +149,18 @@ def _parsed(line: bytes) -> tuple[str, str] | str:
     """Return a row's user and assistant, or what is wrong with it."""
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
     if not isinstance(row, dict) or not isinstance(row.get("assistant"), str):
         return 'a row is an object with "user" and "assistant", both strings'
-    user = row.get("user") or ""
+    user = "" if row.get("user") is None else row["user"]
     return (user, row["assistant"]) if isinstance(user, str) else '"user" must be a string'
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    """Print one line of JSON: in UTF-8, whatever the terminal's encoding."""
+    sys.stdout.buffer.write(f"{json_line(value)}\n".encode())
+    sys.stdout.flush()
 
 
 def _batches(items: Iterable[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:

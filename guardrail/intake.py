@@ -112,7 +112,7 @@ class AsyncIntake:
     async def close(self) -> None:
         """Close upstream, and give up the check under way."""
         self._give_up()
-        tasks = [*self._given_up]
+        tasks: list[asyncio.Future[Any]] = [*self._given_up]
         if self._feeder is not None:
             self._feeder.cancel()
             tasks.append(self._feeder)

@@ -14,7 +14,7 @@ from guardrail.asking import aask, ask
 from guardrail.audit import Recorder
 from guardrail.classifiers.base import Classifier
 from guardrail.flow import Categorise, Classify, Command, Flow, Now, Record, Reply
-from guardrail.gate import Begin, Emit, Next, Stop, StreamCommand, StreamFlow
+from guardrail.gate import Begin, Emit, Next, Stop, StreamFlow
 from guardrail.intake import AsyncIntake, Intake
 
 __all__ = ["Hands", "arun", "astream", "run", "stream"]
@@ -161,7 +161,7 @@ def _note(command: Record | Now, hands: Hands) -> float | None:
     return None
 
 
-def _perform_on(intake: Intake, command: StreamCommand, hands: Hands) -> Any:
+def _perform_on(intake: Intake, command: Command | Begin | Next | Stop, hands: Hands) -> Any:
     match command:
         case Next():
             return intake.next()
@@ -173,7 +173,9 @@ def _perform_on(intake: Intake, command: StreamCommand, hands: Hands) -> Any:
             return _perform(command, hands, _no_bot)
 
 
-async def _aperform_on(intake: AsyncIntake, command: StreamCommand, hands: Hands) -> Any:
+async def _aperform_on(
+    intake: AsyncIntake, command: Command | Begin | Next | Stop, hands: Hands
+) -> Any:
     match command:
         case Next():
             return await intake.next()

@@ -84,15 +84,16 @@ class ScriptedHandler:
     """A bot that says its lines in turn, whole or in chunks, whatever the user says.
 
     Args:
-        replies: the lines; the last one is repeated.
+        reply: the first line.
+        replies: the others; the last one is repeated.
 
     Attributes:
         heard: what users said, in order.
     """
 
-    def __init__(self, *replies: str) -> None:
+    def __init__(self, reply: str, *replies: str) -> None:
         self.heard: list[str] = []
-        self._replies = replies
+        self._replies = (reply, *replies)
         self._lock = threading.Lock()
 
     def __call__(self, message: str) -> str:

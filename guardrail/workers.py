@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -30,6 +32,12 @@ class Workers:
         self._name = name
         self._limit = limit
         self._idle_s = idle_s
+        self._begin()
+        if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+            begin = weakref.WeakMethod(self._begin)
+            os.register_at_fork(after_in_child=lambda: (again := begin()) and again())
+
+    def _begin(self) -> None:
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._wake = threading.Condition()
         self._threads = 0
@@ -43,12 +51,11 @@ class Workers:
         future: Future[T] = Future()
         context = copy_context()
         with self._wake:
-            self._jobs.append((future, lambda: context.run(work, *args)))
-            if len(self._jobs) > self._idle and self._threads < self._limit:
-                self._threads += 1
+            if len(self._jobs) >= self._idle and self._threads < self._limit:
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
-            else:
-                self._wake.notify()
+                self._threads += 1
+            self._jobs.append((future, lambda: context.run(work, *args)))
+            self._wake.notify()
         return future
 
     def _run(self) -> None:
@@ -72,5 +79,7 @@ def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
         return
     try:
         future.set_result(work())
+    except StopIteration as error:  # which no asyncio future may hold: its caller would wait on
+        future.set_exception(RuntimeError(f"the work raised {error!r}"))
     except BaseException as error:
         future.set_exception(error)
