@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from guardrail.errors import ConfigError, InvalidTurnError
@@ -27,9 +27,14 @@ def protected(handler: F, user: str | None, guard: Guard) -> F:
         guard: judges.
 
     Raises:
-        ConfigError: the handler has no parameter of that name.
+        ConfigError: the handler has no parameter of that name, or cannot be called.
     """
-    user_of = _first_text if user is None else _argument(handler, user)
+    if isinstance(handler, (staticmethod, classmethod)):
+        inner = protected(handler.__func__, user, guard)
+        return cast("F", type(handler)(inner))
+    if not callable(handler):
+        raise ConfigError(f"{handler!r} cannot be called, so it has no replies to guard")
+    user_of = _first_text(handler) if user is None else _argument(handler, user)
 
     @functools.wraps(handler)
     def whole(*args: Any, **kwargs: Any) -> str:
@@ -62,21 +67,47 @@ def protected(handler: F, user: str | None, guard: Guard) -> F:
 
 
 def _is(kind: Callable[[Any], bool], handler: Callable[..., Any]) -> bool:
-    """Whether a function, a partial of one, or an object with such a `__call__` is of a kind."""
-    plain = inspect.unwrap(handler)
+    """Whether a function, a partial of one, or an object with such a `__call__` is of a kind.
+
+    What it wraps does not matter: a decorator may have made it of another kind.
+    """
+    plain = handler
     while isinstance(plain, functools.partial):
         plain = plain.func
     return kind(plain) or kind(getattr(plain, "__call__", None))  # noqa: B004 - its kind, not its being
 
 
-def _first_text(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, str):
-            return value
-    raise InvalidTurnError(
-        "the handler was called without a str argument, so there is no user's turn to judge the "
-        'reply by; name the parameter: @guard.protect(user="...")'
-    )
+def _first_text(handler: Callable[..., Any]) -> _UserOf:
+    try:
+        bind = inspect.signature(handler).bind
+    except (TypeError, ValueError):  # a builtin may have none
+        bind = None
+
+    def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        for value in (*args, *_in_order(bind, args, kwargs)):
+            if isinstance(value, str):
+                return value
+        raise InvalidTurnError(
+            "the handler was called without a str argument, so there is no user's turn to judge "
+            'the reply by; name the parameter: @guard.protect(user="...")'
+        )
+
+    return find
+
+
+def _in_order(
+    bind: Callable[..., inspect.BoundArguments] | None,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Iterable[Any]:
+    """Return the values of keyword arguments, in the order of the handler's parameters."""
+    if bind is None or len(kwargs) < 2:
+        return kwargs.values()
+    try:
+        bound = bind(*args, **kwargs)
+    except TypeError:  # the handler says so itself, or knows its parameters better
+        return kwargs.values()
+    return (*bound.args[len(args) :], *bound.kwargs.values())
 
 
 def _argument(handler: Callable[..., Any], name: str) -> _UserOf:
@@ -86,9 +117,13 @@ def _argument(handler: Callable[..., Any], name: str) -> _UserOf:
         raise ConfigError(f"{handler!r} has no parameter {name!r}; it has {known}")
 
     def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        value: str = bound.arguments[name]  # of another type, it is refused as a turn
+        value: str  # of another type, it is refused as a turn
+        if name in kwargs:
+            value = kwargs[name]
+        else:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            value = bound.arguments[name]
         return value
 
     return find
