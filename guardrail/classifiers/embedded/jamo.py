@@ -1,0 +1,75 @@
+"""Hangul letters: joining those typed one by one, and undoing drawn-out syllables.
+
+Syllables are arithmetic in Unicode: U+AC00 + (lead * 21 + vowel) * 28 + tail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+__all__ = ["join", "keep_compatibility", "unstretch"]
+
+LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
+VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
+TAILS = "\0ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
+_FIRST = 0xAC00
+
+_CONJOINING = str.maketrans(
+    {chr(0x1100 + i): letter for i, letter in enumerate(LEADS)}
+    | {chr(0x1161 + i): letter for i, letter in enumerate(VOWELS)}
+    | {chr(0x11A7 + i): letter for i, letter in enumerate(TAILS) if i}
+)
+_COMPOUND = {"ㅗㅏ": "ㅘ", "ㅗㅐ": "ㅙ", "ㅗㅣ": "ㅚ", "ㅜㅓ": "ㅝ", "ㅜㅔ": "ㅞ", "ㅜㅣ": "ㅟ", "ㅡㅣ": "ㅢ"}
+_COMPATIBILITY = re.compile("([\u3131-\u318e]+)")
+_PAIR = re.compile("(?<=[ㄱ-ㅎ])(?:ㅗ[ㅏㅐㅣ]|ㅜ[ㅓㅔㅣ]|ㅡㅣ)")
+_LETTERS = re.compile(f"([{LEADS}])([{VOWELS}])(?![ㅏ-ㅣ])(?:([{TAILS[1:]}])(?![ㄱ-ㅣ])|([{TAILS[1:]}])(?=[{LEADS}][ㅏ-ㅣ]))?")
+_LOOSE_TAIL = re.compile(f"([가-힣])([ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㅀㅁㅂㅄㅅㅆㅈㅊㅌㅍ])(?![ㄱ-ㅣ])")
+
+
+def _syllables(leads: range, vowel: int) -> str:
+    return "".join(chr(_FIRST + (lead * 21 + vowel) * 28) for lead in leads)
+
+
+_BARE_LEAD = LEADS.index("ㅇ")
+_ECHO = re.compile(
+    "|".join(
+        f"(?<=[{_syllables(range(19), vowel)}]){_syllables(range(_BARE_LEAD, _BARE_LEAD + 1), vowel)}+"
+        for vowel in map(VOWELS.index, "ㅏㅓㅗㅜㅣ")
+    )
+)
+
+
+def keep_compatibility(text: str, change: Callable[[str], str]) -> str:
+    """Apply a change to everything but runs of compatibility jamo, which NFKC would tear up."""
+    parts = _COMPATIBILITY.split(text)
+    parts[::2] = [change(part) if part else part for part in parts[::2]]
+    return "".join(parts)
+
+
+def join(text: str) -> str:
+    """Return the text with letters typed one by one (ㅅㅣㅂㅏㄹ, 바ㅂㅗ) joined into syllables."""
+    text = text.translate(_CONJOINING)
+    if not _COMPATIBILITY.search(text):
+        return text
+    text = _PAIR.sub(lambda found: _COMPOUND[found[0]], text)
+    text = _LETTERS.sub(_syllable, text)
+    return _LOOSE_TAIL.sub(_with_tail, text)
+
+
+def _syllable(found: re.Match[str]) -> str:
+    lead, vowel = LEADS.index(found[1]), VOWELS.index(found[2])
+    tail = TAILS.index(found[3] or found[4] or "\0")
+    return chr(_FIRST + (lead * 21 + vowel) * 28 + tail)
+
+
+def _with_tail(found: re.Match[str]) -> str:
+    code = ord(found[1])
+    if (code - _FIRST) % 28:
+        return found[0]
+    return chr(code + TAILS.index(found[2]))
+
+
+def unstretch(text: str) -> str:
+    """Return the text without drawn-out vowels: 시이이발 becomes 시발, 죽어어 becomes 죽어."""
+    return _ECHO.sub("", text)

@@ -1,0 +1,90 @@
+"""Undo the ways Korean is disguised: split jamo, invisible fillers, look-alikes, stretching, spacing.
+
+`readable` changes nothing that a reader would notice and is always applied. `unmasked` goes
+further and would bend some ordinary text (it joins words written one syllable at a time), so what
+it returns is judged beside the readable form, never instead of it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from guardrail.classifiers.embedded import jamo
+
+__all__ = ["readable", "unmasked"]
+
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u302a-\u302f]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_DECORATION = re.compile("[\u2190-\u23ff\u2500-\u2bff\u3008-\u301b\u3020\u3030\u303e\u303f\u30fb]+")
+_SPACES = re.compile(r"[^\S\n]+")
+_NEWLINES = re.compile(r"\s*\n\s*")
+_STRETCHED = re.compile(r"([^\d\s])\1{2,}")
+_ORDINARY = re.compile(r"(?:[가-힣a-z0-9.,?!~%'\"()/:;\-]| (?! )|\n(?![ \n])|[ㅋㅎㅠㅜㅇ]+(?![ㄱ-ㅣ]))*")
+_PASSES = 8  # each pass can uncover work for an earlier one; two are nearly always enough
+
+
+def readable(text: str) -> str:
+    """Return the text with its characters in one canonical, lower-case, visible form.
+
+    Idempotent, and never fails, whatever the code points.
+    """
+    if _ORDINARY.fullmatch(text) and not _STRETCHED.search(text):
+        return text.strip()
+    for _ in range(_PASSES):
+        before = text
+        text = _readable_once(text)
+        if text == before:
+            break
+    return text
+
+
+def _readable_once(text: str) -> str:
+    text = _INVISIBLE.sub("", text)
+    text = jamo.keep_compatibility(text, lambda part: unicodedata.normalize("NFKC", part))
+    text = _MARKS.sub("", text).lower()
+    text = _CONTROL.sub(" ", _DECORATION.sub("", text))
+    text = _STRETCHED.sub(r"\1\1", jamo.join(text))
+    return _SPACES.sub(" ", _NEWLINES.sub("\n", text)).strip()
+
+
+_LOOKALIKE_VOWELS = {"1": "ㅣ", "l": "ㅣ", "i": "ㅣ", "|": "ㅣ", "!": "ㅣ", "r": "ㅏ", "卜": "ㅏ", "ト": "ㅏ",
+                     "h": "ㅐ", "-": "ㅡ", "_": "ㅡ", "一": "ㅡ"}  # fmt: skip
+_LOOKALIKE_CONSONANTS = {"人": "ㅅ", "入": "ㅅ", "∧": "ㅅ", "^": "ㅅ", "己": "ㄹ", "口": "ㅁ",
+                         "0": "ㅇ", "o": "ㅇ", "7": "ㄱ", "l": "ㄴ"}  # fmt: skip
+_SOUND_LETTERS = {"多": "다", "下": "하", "大": "대", "小": "소", "女": "여", "二": "이"}
+_AFTER_CONSONANT = re.compile(r"(?<=[ㄱ-ㅎ])[1li|!r卜トh\-_一](?![a-z0-9])")
+_BEFORE_VOWEL = re.compile(r"(?<![a-z0-9])[人入∧^己口0o7](?=[ㅏ-ㅣ])")
+_SOUND = re.compile("[多下大小女二]")
+_COUNTED = "가개건권급기년달대도동등만명박배번분살석세시억원월위인일장점조주차천초층칸편평호회"
+_BETWEEN = re.compile(
+    rf"(?<=[가-힣])(?:[.,·*_\-^~!|/+=@#$%&:;'\"`()\[\]{{}}<>]{{1,6}}|\d(?![{_COUNTED}]))(?=[가-힣])"
+)
+_SPELLED_OUT = re.compile(r"(?<!\S)(?:[가-힣ㄱ-ㅎ][ .,\-_*/]{1,3}){3,}[가-힣ㄱ-ㅎ](?!\S)")
+_SEPARATORS = re.compile(r"[ .,\-_*/]+")
+
+
+def unmasked(text: str) -> str:
+    """Return readable text with look-alikes, fillers between syllables and spread spacing undone.
+
+    Idempotent. Equals its argument for nearly all ordinary text.
+    """
+    for _ in range(_PASSES):
+        before = text
+        text = _unmasked_once(text)
+        if text == before:
+            break
+    return text
+
+
+def _unmasked_once(text: str) -> str:
+    text = _AFTER_CONSONANT.sub(lambda found: _LOOKALIKE_VOWELS[found[0]], text)
+    text = _BEFORE_VOWEL.sub(lambda found: _LOOKALIKE_CONSONANTS[found[0]], text)
+    text = _SOUND.sub(lambda found: _SOUND_LETTERS[found[0]], text)
+    text = _BETWEEN.sub("", text)
+    text = _SPELLED_OUT.sub(lambda found: _SEPARATORS.sub("", found[0]), text)
+    return readable(jamo.unstretch(text))

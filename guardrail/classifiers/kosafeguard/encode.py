@@ -1,0 +1,239 @@
+"""From a prompt's text to token ids: the recipe's own, with the text kept data.
+
+For ordinary text the ids are those of the model card's recipe,
+
+    tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True)
+
+Special tokens come from the chat template alone: where the prompt itself spells one
+(`<|eot_id|>` in a user's message), it is encoded as the plain characters that it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os.path import commonprefix
+from typing import Any, NamedTuple
+
+from tokenizers import Tokenizer
+
+from guardrail.errors import ClassifierUnavailable
+
+__all__ = ["Encoded", "Encoder", "Head", "Tokens"]
+
+Tokens = tuple[int, ...]
+
+_PROBE = "Task: probe 0123. 안녕하세요"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How every prompt of one kind begins.
+
+    Args:
+        ids: the tokens that all of them begin with.
+        text: the characters that all of them begin with.
+        cut: where in `text` the tokens of `ids` end; 0 when only whole prompts encode for certain.
+        tail: how many tokens all of them end with.
+    """
+
+    ids: Tokens
+    text: str
+    cut: int
+    tail: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A prompt as token ids: the head that others share, and what comes after it.
+
+    Args:
+        head: shared with other prompts, or empty.
+        rest: the prompt's own.
+        tail: how many of `rest`'s last tokens end every prompt of its kind.
+    """
+
+    head: Tokens
+    rest: Tokens
+    tail: int
+
+    @property
+    def ids(self) -> Tokens:
+        """The whole prompt."""
+        return self.head + self.rest
+
+
+class Encoder:
+    """Encodes prompts as one user message of a chat, up to where the answer begins.
+
+    Args:
+        tokenizer: a fast transformers tokenizer with a chat template.
+
+    Raises:
+        ClassifierUnavailable: the tokenizer is of another kind, or its template does more to a
+            message than to strip it.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not getattr(tokenizer, "is_fast", False):
+            raise ClassifierUnavailable(
+                f"{type(tokenizer).__name__} is no fast tokenizer; the model's folder needs a "
+                "tokenizer.json"
+            )
+        frame = _frame(tokenizer)
+        backend = tokenizer.backend_tokenizer
+        # Text beside a special token is encoded together with the message: merges may span both.
+        opening = _around_specials(backend, frame.before)
+        closing = _around_specials(backend, frame.after)
+        self._strip = frame.strip
+        self._lead, self._trail = opening.after, closing.before
+        self._before = _ids(backend, frame.before.removesuffix(self._lead))
+        self._after = _ids(backend, frame.after.removeprefix(self._trail))
+        self._answer_lead = closing.after
+        self._plain = _plain(backend, {*self._before, *self._after})
+        if self.whole(_PROBE) != _recipe(tokenizer, _PROBE):
+            raise ClassifierUnavailable(
+                "the chat template cannot be encoded in parts; use a model whose template writes "
+                "a user's message as it is"
+            )
+
+    def whole(self, prompt: str) -> Tokens:
+        """Return a prompt's ids."""
+        return (*self._before, *_ids(self._plain, self._text(prompt)), *self._after)
+
+    def encode(self, prompt: str, head: Head) -> Encoded:
+        """Return the same ids, divided after the head where the prompt begins with it."""
+        text = self._text(prompt)
+        if head.cut and text.startswith(head.text):
+            rest = _ids(self._plain, text[head.cut :])
+            return Encoded(head.ids, (*rest, *self._after), head.tail)
+        ids, size = self.whole(prompt), len(head.ids)
+        if ids[:size] == head.ids:
+            return Encoded(head.ids, ids[size:], head.tail)
+        return Encoded((), ids, head.tail)
+
+    def head(self, prompts: Sequence[str]) -> Head:
+        """Return what prompts of one kind have in common, from examples that differ in all else."""
+        texts = [self._text(prompt) for prompt in prompts]
+        whole = [self.whole(prompt) for prompt in prompts]
+        text = commonprefix(texts)
+        tail = len(commonprefix([ids[::-1] for ids in whole]))
+        cut = _certain_cut(self._plain, texts, text)
+        ids = (*self._before, *_ids(self._plain, text[:cut]))
+        if cut and all(each[: len(ids)] == ids for each in whole):
+            return Head(ids, text, cut, tail)
+        # The last two might merge with other text than the examples'.
+        return Head(tuple(commonprefix(whole)[:-2]), text, 0, tail)
+
+    def starts(self, text: str) -> list[int]:
+        """Return where in a text each of its tokens starts, in characters."""
+        encoding = self._plain.encode(_unicode(text), add_special_tokens=False)
+        return [start for start, _ in encoding.offsets]
+
+    def label(self, label: str) -> int:
+        """Return the one token that a model answers `label` with.
+
+        Raises:
+            ClassifierUnavailable: it takes several.
+        """
+        lead, answer = (_ids(self._plain, self._answer_lead + text) for text in ("", label))
+        if answer[: len(lead)] != lead or len(answer) != len(lead) + 1:
+            raise ClassifierUnavailable(
+                f"the label {label!r} is not one token of this model; pass labels=(SAFE, UNSAFE) "
+                "as the model answers them"
+            )
+        return answer[-1]
+
+    def _text(self, prompt: str) -> str:
+        return self._lead + self._strip(_unicode(prompt)) + self._trail
+
+
+def _unicode(text: str) -> str:
+    """Return the text with lone surrogates, which no encoding has, as question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> Tokens:
+    return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _recipe(tokenizer: Any, prompt: str) -> Tokens:
+    chat = [{"role": "user", "content": prompt}]
+    encoded = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)
+    return tuple(encoded["input_ids"])
+
+
+class _Frame(NamedTuple):
+    before: str
+    after: str
+    strip: Callable[[str], str]
+
+
+def _frame(tokenizer: Any) -> _Frame:
+    """Return what the chat template writes around a message, and how it strips it."""
+    padded = f" \n{_PROBE}\n "
+    for strip in (str, str.strip, str.lstrip, str.rstrip):
+        before, found, after = _written(tokenizer, padded).partition(strip(padded))
+        if found and _written(tokenizer, _PROBE) == before + _PROBE + after:
+            return _Frame(before, after, strip)
+    raise ClassifierUnavailable(
+        "the tokenizer's chat template does not write a user's message as it is; use a model "
+        "whose template does"
+    )
+
+
+def _written(tokenizer: Any, message: str) -> str:
+    chat = [{"role": "user", "content": message}]
+    try:
+        written = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    except Exception as error:  # a template is a program: it may raise whatever it likes
+        raise ClassifierUnavailable(
+            f"the tokenizer has no chat template for a user's message ({error}); use the "
+            "instruction-tuned model's tokenizer"
+        ) from error
+    return str(written)
+
+
+class _Around(NamedTuple):
+    before: str
+    after: str
+
+
+def _around_specials(tokenizer: Tokenizer, text: str) -> _Around:
+    """Return the plain text before the first and after the last added token of a text."""
+    added = tokenizer.get_added_tokens_decoder()
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    places = [
+        offsets
+        for token, offsets in zip(encoding.ids, encoding.offsets, strict=True)
+        if token in added
+    ]
+    return _Around(text[: places[0][0]], text[places[-1][1] :]) if places else _Around(text, text)
+
+
+def _plain(tokenizer: Tokenizer, template_ids: set[int]) -> Tokenizer:
+    """Return a copy for which neither special tokens nor the template's exist in a text."""
+    state = json.loads(tokenizer.to_str())
+    for token in state["added_tokens"]:
+        token["special"] = token["special"] or token["id"] in template_ids
+    copy = Tokenizer.from_str(json.dumps(state))
+    copy.encode_special_tokens = True
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
+
+
+def _certain_cut(tokenizer: Tokenizer, texts: Sequence[str], common: str) -> int:
+    """Return the last place in a common beginning where the tokenizer splits whatever follows.
+
+    Pre-tokenizers split by patterns that look at most one character ahead. So where a piece lies
+    within the common beginning, with a common character after it, its start is certain.
+    """
+    if tokenizer.pre_tokenizer is None:
+        return 0
+    cuts = set()
+    for text in texts:
+        pieces = tokenizer.pre_tokenizer.pre_tokenize_str(text)
+        cuts.add(max((start for _, (start, end) in pieces if end < len(common)), default=0))
+    return cuts.pop() if len(cuts) == 1 else 0

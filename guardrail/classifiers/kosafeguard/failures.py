@@ -1,0 +1,91 @@
+"""What torch and transformers raise, as the one error that says what to do."""
+
+from __future__ import annotations
+
+import torch
+
+from guardrail.errors import ClassifierError, ClassifierUnavailable
+
+__all__ = ["is_device_lost", "is_out_of_memory", "while_loading", "while_reading"]
+
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+_DEVICE_WORDS = ("cuda error", "hip error", "device-side assert", "cublas_status", "cudnn_status")
+
+_LOADING_ADVICE = {
+    "GatedRepoError": "its authors let in only who asked: ask on its page, then log in with 'hf auth login'",
+    "RevisionNotFoundError": "there is no such revision; the model's page lists them under 'Files'",
+    "RepositoryNotFoundError": "there is no such model, or it is private: check the name, or log in with 'hf auth login'",
+    "LocalEntryNotFoundError": "it is not on this machine and could not be fetched; download it where there is a network, or pass the path of a local folder",
+    "OfflineModeIsEnabled": "it is not on this machine and HF_HUB_OFFLINE forbids to fetch it",
+    "EntryNotFoundError": "a file is missing there; it must hold config.json, the weights and tokenizer.json",
+    "SafetensorError": "a weight file is damaged or cut short; delete it and download again",
+}  # by the name of the error in huggingface_hub and safetensors, which this module need not import
+_LOCAL_ADVICE = "if it is a folder it must hold config.json, the weights and tokenizer.json; if a hub name, check it and the network"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device or the machine had no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error).lower() for words in _MEMORY_WORDS
+    )
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device failed in a way that only a new process mends."""
+    return (
+        isinstance(error, RuntimeError)
+        and not is_out_of_memory(error)
+        and any(words in str(error).lower() for words in _DEVICE_WORDS)
+    )
+
+
+def while_reading(error: Exception) -> ClassifierError:
+    """Return what to raise for an error of a forward, with its cause."""
+    failure: ClassifierError
+    if is_out_of_memory(error):
+        failure = ClassifierUnavailable(
+            "the device has no memory left even for one prompt; lower cache_tokens or "
+            "context_tokens, or load the model with quantization='4bit'"
+        )
+    elif is_device_lost(error):
+        failure = ClassifierUnavailable(
+            f"the device failed and this process cannot use it any more; restart it ({_first_line(error)})"
+        )
+    else:
+        failure = ClassifierError(f"the model failed: {type(error).__name__}: {_first_line(error)}")
+    failure.__cause__ = error
+    return failure
+
+
+def while_loading(error: Exception, model: str) -> ClassifierUnavailable:
+    """Return what to raise for an error of loading, with its cause."""
+    failure = ClassifierUnavailable(f"cannot load {model!r}: {_loading_advice(error)}")
+    failure.__cause__ = error
+    return failure
+
+
+def _loading_advice(error: Exception) -> str:
+    if is_out_of_memory(error):
+        return "no memory left; use quantization='4bit', or a device with more ('guardrail doctor' says how much is needed)"
+    for cause in _causes(error):
+        for kind in type(cause).__mro__:
+            if kind.__name__ in _LOADING_ADVICE:
+                return _LOADING_ADVICE[kind.__name__]
+    if isinstance(error, OSError):
+        return f"{_LOCAL_ADVICE} ({_first_line(error)})"
+    return f"{type(error).__name__}: {_first_line(error)}"
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """Return an error and what led to it, the innermost first."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain[::-1]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,145 @@
+"""Small batches replayed as one CUDA graph.
+
+A forward of a 32-layer model is some thousand kernel launches; for a batch of a few hundred tokens
+a GPU waits for the CPU to launch them. A graph of them is captured once per padded size and head,
+over tensors at fixed addresses, and replayed as a single launch:
+
+    numbers    ids, positions and slots of up to `size` tokens; ends and lasts of up to 16 segments
+    own        every segment's keys and values, and scratch slots that padding writes to
+    head       where it is: the cache never moves a head
+
+Padding tokens are no segment's: they are computed and never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from guardrail.classifiers.kosafeguard.attention import Group, Packing
+from guardrail.classifiers.kosafeguard.forward import (
+    Forwarded,
+    Plan,
+    Segment,
+    Shape,
+    fill,
+    new_own,
+    plan,
+    run,
+    views,
+)
+
+__all__ = ["Graphs", "can_be_captured"]
+
+_STEP = 64  # sizes are its multiples
+_MOST_TOKENS = 512  # beyond this the GPU is busy enough to hide launches
+_MOST_SEGMENTS = 16
+_OWN_SLOTS = 4096
+_MOST_GRAPHS = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Graph:
+    graph: torch.cuda.CUDAGraph
+    numbers: Tensor  # (3 * size + 2 * (segments + 1) + segments,) int32
+    logits: Tensor  # (segments, vocabulary)
+    head: Tensor  # kept: the graph reads it by address
+
+
+class Graphs:
+    """Reads small batches by replaying graphs; captures each when it is first wanted.
+
+    Args:
+        model: with packed attention.
+        shape: of its keys and values.
+    """
+
+    def __init__(self, model: Any, shape: Shape) -> None:
+        self._model = model
+        self._device = shape.device
+        self._own = new_own(shape, _OWN_SLOTS + _MOST_TOKENS)
+        self._graphs: dict[tuple[int, int], _Graph] = {}
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def takes(self, segments: Sequence[Segment]) -> bool:
+        """Whether these share one head and are few and short enough."""
+        head = segments[0].head
+        key = (_size(segments), id(head))
+        return (
+            head is not None
+            and all(segment.head is head for segment in segments)
+            and len(segments) <= _MOST_SEGMENTS
+            and key[0] <= _MOST_TOKENS
+            and sum(segment.own for segment in segments) <= _OWN_SLOTS
+            and (key in self._graphs or len(self._graphs) < _MOST_GRAPHS)
+        )
+
+    def __call__(self, segments: Sequence[Segment]) -> Forwarded:
+        """Read segments that `takes` accepts, like `forward`; the result is overwritten next time."""
+        layout, size, head = plan(segments), _size(segments), segments[0].head
+        assert head is not None  # `takes` said so
+        fill(self._own, segments, layout.spans)
+        numbers = torch.tensor(_numbers(layout, size), dtype=torch.int32)
+        key = (size, id(head))
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(numbers.to(self._device), size, head)
+        graph = self._graphs[key]
+        graph.numbers.copy_(numbers)
+        graph.graph.replay()
+        return Forwarded(graph.logits[: len(segments)], views(self._own, layout.spans))
+
+    def _capture(self, numbers: Tensor, size: int, head: Tensor) -> _Graph:
+        side = torch.cuda.Stream(self._device)
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            self._forward(numbers, size, head)  # libraries set themselves up outside the capture
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            logits = self._forward(numbers, size, head)
+        return _Graph(graph, numbers, logits, head)
+
+    def _forward(self, numbers: Tensor, size: int, head: Tensor) -> Tensor:
+        ids, positions, slots = (each.long() for each in numbers[: 3 * size].view(3, size))
+        ends, last = numbers[3 * size :].split([2 * (_MOST_SEGMENTS + 1), _MOST_SEGMENTS])
+        packing = Packing(
+            groups=[Group(0, size, head)],
+            spans=[],
+            own=self._own,
+            slots=slots,
+            ends=ends.view(2, -1),
+            longest=(size, _OWN_SLOTS),
+        )
+        return run(self._model, ids=ids, positions=positions, last=last.long(), packing=packing)
+
+
+def can_be_captured(model: Any) -> bool:
+    """Whether a model's layers do the same whatever the numbers are.
+
+    8-bit layers do not: they pick out columns by the size of their values.
+    """
+    return not any(type(module).__name__ == "Linear8bitLt" for module in model.modules())
+
+
+def _size(segments: Sequence[Segment]) -> int:
+    tokens = sum(len(segment.new) for segment in segments)
+    return -(-tokens // _STEP) * _STEP
+
+
+def _numbers(layout: Plan, size: int) -> list[int]:
+    """Return a layout as the graph's numbers, padded."""
+    tokens = size - len(layout.ids)
+    segments = _MOST_SEGMENTS - len(layout.spans)
+    query_ends, key_ends = layout.ends
+    return [
+        *layout.ids, *[0] * tokens,
+        *layout.positions, *[0] * tokens,
+        *layout.slots, *range(_OWN_SLOTS, _OWN_SLOTS + tokens),
+        *query_ends, *query_ends[-1:] * segments,
+        *key_ends, *key_ends[-1:] * segments,
+        *layout.last, *[0] * segments,
+    ]  # fmt: skip

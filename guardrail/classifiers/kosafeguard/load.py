@@ -1,0 +1,129 @@
+"""Loading a model and its tokenizer, quantised or not, and refusing what cannot be run exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from guardrail.classifiers.kosafeguard.failures import while_loading
+from guardrail.errors import ClassifierUnavailable, ConfigError, MissingExtraError
+
+__all__ = ["MODEL", "Loaded", "Quantization", "best_device", "context_of", "load", "refuse_unpackable"]
+
+MODEL = "heegyu/KoSafeGuard-8b-0503"
+
+Quantization = Literal["4bit", "8bit"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A causal language model of transformers, on one device, and its fast tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+
+def best_device() -> str:
+    """Return the device that models are loaded on unless told otherwise."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load(
+    model: str | Path,
+    *,
+    revision: str | None = None,
+    quantization: Quantization | None = "4bit",
+    device: str | None = None,
+    dtype: str | torch.dtype = "auto",
+) -> Loaded:
+    """Load a model by its hub name or from a local folder.
+
+    Args:
+        model: hub name, or path of a folder.
+        revision: branch, tag or commit on the hub.
+        quantization: of the weights while loading; None keeps them as they are stored.
+        device: such as "cuda", "cuda:1" or "cpu"; the first GPU if there is one.
+        dtype: of weights that are not quantised, and of all computing; "auto" is the stored one.
+
+    Raises:
+        ClassifierUnavailable: it cannot be had, or not be run; the message says what to do.
+        MissingExtraError: a library is not installed.
+    """
+    config = _quantization_config(quantization, dtype)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(model), revision=revision)
+        loaded = AutoModelForCausalLM.from_pretrained(
+            str(model),
+            revision=revision,
+            dtype=dtype,
+            device_map={"": device or best_device()},
+            quantization_config=config,
+        )
+    except Exception as error:  # the hub, the files, the device: whatever went wrong is told
+        raise while_loading(error, str(model)) from error
+    return Loaded(loaded, tokenizer)
+
+
+def _quantization_config(
+    quantization: Quantization | None, dtype: str | torch.dtype
+) -> Any:
+    for library in ("transformers", "accelerate", *(["bitsandbytes"] if quantization else [])):
+        if find_spec(library) is None:
+            raise MissingExtraError(library=library, extra="kosafeguard")
+    from transformers import BitsAndBytesConfig
+
+    match quantization:
+        case None:
+            return None
+        case "4bit":
+            # fp4 is what the card's load_in_4bit=True means. Computing in the weights' own dtype,
+            # not in bitsandbytes' default float32, is what makes it fast on a GPU.
+            compute = torch.bfloat16 if dtype == "auto" else dtype
+            return BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="fp4", bnb_4bit_compute_dtype=compute
+            )
+        case "8bit":
+            return BitsAndBytesConfig(load_in_8bit=True)
+    raise ConfigError(f"quantization is {quantization!r}; it must be '4bit', '8bit' or None")
+
+
+def refuse_unpackable(model: Any) -> None:
+    """Raise unless packed attention gives this model's own answers.
+
+    Raises:
+        ClassifierUnavailable: its attention is of another kind than full and causal, or it is
+            spread over several devices.
+    """
+    config = model.config
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    reasons = {
+        "is not a decoder": getattr(config, "is_encoder_decoder", False),
+        "has sliding windows": _slides(config),
+        "caps its attention scores": getattr(config, "attn_logit_softcapping", None) is not None,
+        "has positions that depend on the length": rope in ("dynamic", "longrope"),
+        "has an attention of its own": not getattr(model, "_supports_attention_backend", False),
+        "is spread over several devices": len({p.device for p in model.parameters()}) > 1,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise ClassifierUnavailable(
+                f"{type(model).__name__} {reason}; use a model like Llama 3, on one device"
+            )
+
+
+def _slides(config: Any) -> bool:
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None)
+    used = window is not None and getattr(config, "use_sliding_window", True)
+    return kinds != {"full_attention"} or (used and not hasattr(config, "layer_types"))
+
+
+def context_of(model: Any) -> int:
+    """Return how many tokens the model reads at most."""
+    return int(model.config.max_position_embeddings)

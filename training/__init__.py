@@ -1,0 +1,1 @@
+"""How the embedded classifier's weights are made: corpus, composition, training, evaluation."""

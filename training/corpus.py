@@ -1,0 +1,86 @@
+"""The training set, drawn anew for each seed: composed turns, safe turns, public rows."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from training.compose import Composer, Stock
+from training.examples import Example
+from training.parts import Parts, Share, load_parts, plain, refusal_sentences, safe_turns
+from training.public import Answers, turns_of
+
+__all__ = ["composed", "public_turns"]
+
+_EVERYDAY = {"safe-service", "safe-school", "safe-clinic", "safe-talk", "safe-idiom"}
+_WILLING = ("open", "close")
+
+
+def composed(share: Share, per_category: int, seed: int) -> list[Example]:
+    """Return turns composed from a share of the parts, and the safe turns of that share."""
+    dice = random.Random(seed)
+    written = list(safe_turns(share))
+    by_category = load_parts(share)
+    stock = _stock(written, by_category, share)
+    made = [Example(e.user, e.reply, False, None, e.source) for e in written]
+    for category, parts in by_category.items():
+        made += Composer(category, parts, stock, dice).turns(per_category)
+    return made
+
+
+def _stock(written: Sequence[Example], by_category: Mapping[str, Parts], share: Share) -> Stock:
+    requests = defaultdict(list)
+    for turn in written:
+        if turn.source == "safe-refusal" and turn.category and turn.user:
+            requests[turn.category].append(turn.user)
+    return Stock(_everyday(written), requests, refusal_sentences(share), _willing(by_category))
+
+
+def _willing(by_category: Mapping[str, Parts]) -> list[str]:
+    """Return openings and closings of help that name nothing."""
+    return sorted(
+        {
+            sentence
+            for parts in by_category.values()
+            for register in parts["safe_help"].values()
+            for place in _WILLING
+            for sentence in plain(register[place])
+        }
+    )
+
+
+def _everyday(written: Iterable[Example]) -> list[Example]:
+    return [e for e in written if e.source in _EVERYDAY and e.user and e.reply]
+
+
+def public_turns(rows: Iterable[Mapping[str, Any]], share: Share, seed: int) -> list[Example]:
+    """Return what the public rows make, answered with sentences from a share of the parts."""
+    dice = random.Random(seed)
+    users = [turn.user for turn in _everyday(list(safe_turns(share)))]
+    answers = _answers(load_parts(share))
+    return [turn for row in rows for turn in turns_of(row, answers, users, dice)]
+
+
+def _answers(by_category: Mapping[str, Parts]) -> Answers:
+    comply, decline = {}, {}
+    for category, parts in by_category.items():
+        english = parts["english"]
+        comply[category, "ko"] = plain(parts["comply"]) + plain(parts["oneliners"])
+        comply[category, "en"] = plain(english["comply"])
+        decline[category, "ko"] = plain(parts["refuse"]) + plain(parts["careful"])
+        decline[category, "en"] = plain(english["refuse"]) + plain(english["careful"])
+    return Answers(comply, decline, {"ko": _willing(by_category), "en": _ENGLISH_HELP})
+
+
+_ENGLISH_HELP = [
+    "Sure, here is a short overview.",
+    "Let me help you with that.",
+    "Good question!",
+    "Of course. Here's how.",
+    "Absolutely, we'll take it step by step.",
+    "Yes, that works.",
+    "I'd be happy to explain.",
+    "No problem at all.",
+]

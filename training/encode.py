@@ -1,0 +1,131 @@
+"""Examples as arrays: every distinct sentence is taken apart once, batches are gathered from that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from guardrail.classifiers.embedded.features import SLOT_BITS, grams, sentences
+from guardrail.classifiers.embedded.normalise import readable
+from training.examples import Example
+
+__all__ = ["Batch", "Encoded", "Vocabulary"]
+
+_CHUNK = 2000  # sentences taken apart at a time
+CATEGORIES = ("O1", "O2", "O3", "O4", "O5", "O6")
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Which slots have a row of their own: row_of[slot], 0 for none."""
+
+    row_of: npt.NDArray[np.uint16]
+
+    @classmethod
+    def chosen(cls, slots: npt.NDArray[np.uint32], rows: int, at_least: int = 3) -> Vocabulary:
+        """Give the most frequent slots a row."""
+        counts = np.bincount(slots, minlength=1 << SLOT_BITS)
+        best = np.argsort(-counts, kind="stable")[: rows - 1]
+        best = best[counts[best] >= at_least]
+        row_of = np.zeros(1 << SLOT_BITS, np.uint16)
+        row_of[best] = np.arange(1, len(best) + 1)
+        return cls(row_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some turns as tensors; see `Reader.forward`."""
+
+    rows: torch.Tensor
+    starts: torch.Tensor
+    sizes: torch.Tensor
+    user_sentence: torch.Tensor
+    user_turn: torch.Tensor
+    said_sentence: torch.Tensor
+    said_turn: torch.Tensor
+    last: torch.Tensor
+    alone: torch.Tensor
+
+
+class Encoded:
+    """Examples, taken apart."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        number: dict[str, int] = {}
+        texts: dict[str, list[int]] = {}
+
+        def numbers(text: str) -> list[int]:
+            if text not in texts:
+                parts = sentences(readable(text)) or [""]
+                texts[text] = [number.setdefault(part, len(number)) for part in parts]
+            return texts[text]
+
+        self.users = [numbers(e.user) for e in examples]
+        self.saids = [numbers(e.user if e.reply is None else e.reply) for e in examples]
+        self.alone = np.array([e.reply is None for e in examples], np.float32)
+        self.unsafe = np.array([e.unsafe for e in examples], np.float32)
+        self.category = np.array([_category(e) for e in examples], np.int64)
+        self.slots, self.sizes = _taken_apart(list(number))
+        self.rows = np.empty(0, np.uint16)
+        self.row_starts = np.empty(0, np.int64)
+
+    def index(self, vocabulary: Vocabulary) -> None:
+        """Keep only the rows of known slots, from here on."""
+        rows = vocabulary.row_of[self.slots]
+        owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        known = rows > 0
+        self.rows = rows[known]
+        counts = np.bincount(owner[known], minlength=len(self.sizes))
+        self.row_starts = np.concatenate([[0], np.cumsum(counts)])
+        self.slots = np.empty(0, np.uint32)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def batch(self, chosen: Sequence[int] | Ints) -> Batch:
+        """Return some of the turns as tensors."""
+        users, saids = [self.users[i] for i in chosen], [self.saids[i] for i in chosen]
+        user_sizes, said_sizes = [len(u) for u in users], [len(s) for s in saids]
+        used = np.array([n for group in (users, saids) for turn in group for n in turn])
+        unique, place = np.unique(used, return_inverse=True)
+        rows, starts = self._gather(unique)
+        user_place, said_place = np.split(place, [sum(user_sizes)])
+        turns = np.arange(len(users))
+        return Batch(
+            torch.from_numpy(rows.astype(np.int64)),
+            torch.from_numpy(starts),
+            torch.from_numpy(self.sizes[unique].astype(np.float32)),
+            torch.from_numpy(user_place),
+            torch.from_numpy(np.repeat(turns, user_sizes)),
+            torch.from_numpy(said_place),
+            torch.from_numpy(np.repeat(turns, said_sizes)),
+            torch.from_numpy(np.cumsum(said_sizes) - 1),
+            torch.from_numpy(self.alone[np.asarray(chosen)]),
+        )
+
+    def _gather(self, which: Ints) -> tuple[npt.NDArray[np.uint16], Ints]:
+        first, after = self.row_starts[which], self.row_starts[which + 1]
+        lengths = after - first
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        flat = np.arange(lengths.sum()) + np.repeat(first - starts, lengths)
+        return self.rows[flat], starts
+
+
+def _category(example: Example) -> int:
+    return CATEGORIES.index(example.category) if example.unsafe and example.category else -1
+
+
+def _taken_apart(parts: list[str]) -> tuple[npt.NDArray[np.uint32], Ints]:
+    slots, sizes = [], []
+    for start in range(0, len(parts), _CHUNK):
+        part = parts[start : start + _CHUNK]
+        found = grams(part)
+        slots.append(found.slots[np.argsort(found.owner, kind="stable")])
+        sizes.append(np.bincount(found.owner, minlength=len(part)))
+    return np.concatenate(slots), np.concatenate(sizes)

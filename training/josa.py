@@ -1,0 +1,36 @@
+"""Fill slots in Korean sentences, with the particle that the last letter asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+__all__ = ["fill", "particle"]
+
+_FORMS = {"을": ("을", "를"), "은": ("은", "는"), "이": ("이", "가"), "과": ("과", "와"), "으로": ("으로", "로"),
+          "이나": ("이나", "나"), "도": ("도", "도")}  # fmt: skip
+_SLOT = re.compile(r"\{(noun2?|doing2?|to2?)(?::(을|은|이나|이|과|으로|도))?\}")
+_DIGITS_WITH_TAIL = "013678"  # 영 일 삼 육 칠 팔
+_LATIN_WITH_TAIL = "lmnr"
+
+
+def particle(word: str, kind: str) -> str:
+    """Return the particle (named by its form after a consonant) that fits the word."""
+    after_consonant, after_vowel = _FORMS[kind]
+    last = word.rstrip("\"')”’ ")[-1:].lower()
+    if "가" <= last <= "힣":
+        tail = (ord(last) - 0xAC00) % 28
+        closed = tail != 0 and not (kind == "으로" and tail == 8)
+    else:
+        closed = last in _DIGITS_WITH_TAIL + _LATIN_WITH_TAIL
+    return after_consonant if closed else after_vowel
+
+
+def fill(sentence: str, topic: Mapping[str, str]) -> str:
+    """Return the sentence with its slots filled: {noun}, {noun:을}, {doing}, {to}, {noun2}."""
+
+    def filled(found: re.Match[str]) -> str:
+        word = topic[found[1]]
+        return word + (particle(word, found[2]) if found[2] else "")
+
+    return _SLOT.sub(filled, sentence)
