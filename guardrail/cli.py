@@ -27,14 +27,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-policy_app = typer.Typer(help="Look at and check configuration files.", no_args_is_help=True)
-app.add_typer(policy_app, name="policy")
+_policy_app = typer.Typer(help="Look at and check configuration files.", no_args_is_help=True)
+app.add_typer(_policy_app, name="policy")
 
-ConfigOption = Annotated[
+_ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file; otherwise GUARDRAIL_CONFIG, or the defaults."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _UNSAFE, _BAD_INPUT = 1, 2
 _BATCH = 64
@@ -64,8 +64,8 @@ def demo() -> None:
 def check(
     user: Annotated[str | None, typer.Option(help="What the user said.")] = None,
     assistant: Annotated[str | None, typer.Option(help="The reply to judge.")] = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    config: _ConfigOption = None,
+    as_json: _JsonOption = False,
 ) -> None:
     """Judge one reply, or JSONL from stdin: rows with "user" and "assistant" in, outcomes out.
 
@@ -84,8 +84,8 @@ def check(
     raise typer.Exit(_exit_code(outcome))
 
 
-@policy_app.command("show")
-def policy_show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+@_policy_app.command("show")
+def policy_show(config: _ConfigOption = None, as_json: _JsonOption = False) -> None:
     """Print all settings in force, defaults and environment included."""
     from guardrail.config import Config
 
@@ -94,7 +94,7 @@ def policy_show(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     print(text.rstrip())
 
 
-@policy_app.command("validate")
+@_policy_app.command("validate")
 def policy_validate(path: Annotated[Path, typer.Argument(help="TOML file.")]) -> None:
     """Check a configuration file."""
     from guardrail.config import Config
@@ -103,7 +103,7 @@ def policy_validate(path: Annotated[Path, typer.Argument(help="TOML file.")]) ->
     print(f"{path}: ok")
 
 
-@policy_app.command("init")
+@_policy_app.command("init")
 def policy_init(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("guardrail.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,

@@ -93,11 +93,14 @@ class Shape(Generic[E]):
         refuse: returns the events that end a lane with the outcome's text.
         lanes: the lanes known from the start; others open when their first event comes. Once
             every lane is found unsafe, upstream is closed.
+        group: returns what a lane belongs to, a message of several parts, say. The lanes of a
+            group end together: the first one refused drops what is held of all, and what comes.
     """
 
     read: Callable[[E], tuple[Lane | None, str]]
     refuse: Callable[[Lane, Outcome], Iterable[E]]
     lanes: Sequence[Lane]
+    group: Callable[[Lane], Hashable] = lambda lane: lane
 
 
 def gate(
@@ -121,8 +124,9 @@ def gate(
             return dict.fromkeys(shape.lanes, outcome)
     lanes = yield from _Gate(asked, policy, window, shape).run()
     seconds = (yield Now()) - started
-    outcomes = {key: lane.final for key, lane in lanes.items()}
-    for key, lane in lanes.items():
+    judged = {key: lane for key, lane in lanes.items() if not lane.dropped}
+    outcomes = {key: lane.final for key, lane in judged.items()}
+    for key, lane in judged.items():
         yield Record(lane.conversation(lane.length), outcomes[key], seconds)
     return outcomes
 
@@ -143,7 +147,8 @@ class _Lane:
     shown: int = 0
     strikes: int = 0  # checks in a row that did not pass
     outcome: Outcome | None = None  # of the last check
-    closed: bool = False  # ended in a refusal
+    closed: bool = False  # ended in a refusal: its own, or one of its group's
+    dropped: bool = False  # the refusal was another lane's
 
     @property
     def final(self) -> Outcome:
@@ -198,6 +203,7 @@ class _Gate(Generic[E]):
         self._lanes: dict[Lane, _Lane] = {key: _Lane(asked) for key in shape.lanes}
         self._held: deque[tuple[E, Lane | None, int]] = deque()  # event, its lane, its end there
         self._checking: dict[Lane, int] = {}  # lanes being judged, and up to where
+        self._refused: set[Hashable] = set()  # groups that have ended in a refusal
         self._ended = False
         self._opened = False  # nothing at all leaves before the first decision
 
@@ -249,8 +255,8 @@ class _Gate(Generic[E]):
         if key is None:
             self._held.append((event, None, 0))
             return
-        lane = self._lanes.setdefault(key, _Lane(self._asked))
-        if not lane.closed:
+        if self._shape.group(key) not in self._refused:
+            lane = self._lanes.setdefault(key, _Lane(self._asked))
             self._held.append((event, key, lane.take(text)))
 
     def _end(self) -> None:
@@ -265,6 +271,8 @@ class _Gate(Generic[E]):
         outcomes = yield from decide_many(conversations, answers, self._policy)
         for (key, end), outcome in zip(checked.items(), outcomes, strict=True):
             lane = self._lanes[key]
+            if lane.closed:  # by another of its group
+                continue
             lane.settle(end, outcome)
             if outcome.blocked and self._is_decisive(lane, outcome):
                 self._close(key, lane)
@@ -281,12 +289,16 @@ class _Gate(Generic[E]):
         return sure and lane.strikes >= window.in_a_row
 
     def _close(self, key: Lane, lane: _Lane) -> None:
-        """End a lane in a refusal, which takes the place of what was held of it."""
-        lane.closed = True
+        """End a lane and its group in a refusal, which takes the place of what was held of them."""
+        group = self._shape.group(key)
+        self._refused.add(group)
+        mates = {name for name in self._lanes if self._shape.group(name) == group}
+        for name in mates:
+            self._lanes[name].closed, self._lanes[name].dropped = True, name != key
         refusal = [(event, None, 0) for event in self._shape.refuse(key, lane.final)]
         held = list(self._held)
-        place = next((at for at, (_, owner, _) in enumerate(held) if owner == key), len(held))
-        rest = [item for item in held[place:] if item[1] != key]
+        place = next((at for at, (_, owner, _) in enumerate(held) if owner in mates), len(held))
+        rest = [item for item in held[place:] if item[1] not in mates]
         self._held = deque([*held[:place], *refusal, *rest])
         self._opened = True
 

@@ -105,6 +105,14 @@ class Guard:
         """Do what `check_many` does, without blocking the event loop."""
         return await arun(review_many(_all(exchanges), self.policy), self._hands)
 
+    def review(self, conversations: Iterable[Conversation]) -> list[Outcome]:
+        """Judge the last turn of each conversation, in one batch; for adapters."""
+        return run(review_many(list(conversations), self.policy), self._hands)
+
+    async def areview(self, conversations: Iterable[Conversation]) -> list[Outcome]:
+        """Do what `review` does, without blocking the event loop."""
+        return await arun(review_many(list(conversations), self.policy), self._hands)
+
     def stream(
         self,
         *,
@@ -148,6 +156,7 @@ class Guard:
         *,
         asked: Conversation,
         window: Window | EllipsisType | None = ...,
+        check_input: bool = True,
     ) -> GuardedStream[E]:
         """Let a stream of any kind of event through as far as it is judged; for adapters.
 
@@ -156,8 +165,9 @@ class Guard:
             shape: reads the text out of events, and writes a refusal as events.
             asked: the conversation up to the user's turn.
             window: as in `stream`.
+            check_input: False when the policy's input stage was gone through already.
         """
-        flow = gate(asked, self.policy, self._window(window), shape)
+        flow = gate(asked, self._policy(check_input), self._window(window), shape)
         return GuardedStream(flow, Intake(events, self.classifier), self._hands)
 
     def astream_events(
@@ -167,9 +177,10 @@ class Guard:
         *,
         asked: Conversation,
         window: Window | EllipsisType | None = ...,
+        check_input: bool = True,
     ) -> GuardedAsyncStream[E]:
         """Do what `stream_events` does, for `async for`."""
-        flow = gate(asked, self.policy, self._window(window), shape)
+        flow = gate(asked, self._policy(check_input), self._window(window), shape)
         return GuardedAsyncStream(flow, AsyncIntake(events, self.classifier), self._hands)
 
     @overload
@@ -221,6 +232,10 @@ class Guard:
     async def aanswer(self, user: str, reply: Callable[[], Awaitable[Any]]) -> Outcome:
         """Do what `answer` does, without blocking the event loop."""
         return await arun(answer(user, self.policy), self._hands, reply)
+
+    def _policy(self, check_input: bool) -> Policy:
+        skip = self.policy.check_input and not check_input
+        return self.policy.model_copy(update={"check_input": False}) if skip else self.policy
 
     def _window(self, window: Window | EllipsisType | None) -> Window | None:
         return self.policy.window if isinstance(window, EllipsisType) else window

@@ -57,7 +57,7 @@ _STRICTNESS = (OnUnsafe.REFUSE, OnUnsafe.FALLBACK, OnUnsafe.MONITOR, OnUnsafe.AL
 # A category counts as present from this probability on, where no threshold says otherwise.
 _PRESENT = 0.5
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+_Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def _checked_template(template: str) -> str:
@@ -95,7 +95,7 @@ def _fill_line(line: str, values: Mapping[str, str]) -> str | None:
     return re.sub(" {2,}", " ", line.format_map(values)).rstrip()
 
 
-Template = Annotated[str, AfterValidator(_checked_template)]
+_Template = Annotated[str, AfterValidator(_checked_template)]
 
 
 def _upper_keys(value: object) -> object:
@@ -136,8 +136,8 @@ class _Settings(BaseModel):
 class Texts(_Settings):
     """A refusal in each language; a language left out keeps its default."""
 
-    ko: Template | None = None
-    en: Template | None = None
+    ko: _Template | None = None
+    en: _Template | None = None
 
     def get(self, language: Language) -> str | None:
         """Return the text in a language, if there is one of its own."""
@@ -158,7 +158,7 @@ class CategoryPolicy(_Settings):
     """
 
     action: OnUnsafe = OnUnsafe.REFUSE
-    threshold: Probability | None = None
+    threshold: _Probability | None = None
     refusal: Texts = Texts()
 
 
@@ -185,7 +185,7 @@ class Policy(_Settings):
     """
 
     mode: Mode = Mode.ENFORCE
-    threshold: Probability | None = None
+    threshold: _Probability | None = None
     on_error: OnError = OnError.CLOSED
     timeout: Annotated[Annotated[float, Field(gt=0.0, le=3600.0)] | None, _OffByFalse] = 10.0
     check_input: bool = False

@@ -36,10 +36,15 @@ Provide your safety assessment for {judged} in the above conversation:
 - output must read 'safe' or 'unsafe'.
 """
 
-# What a reader overlooks. Fillers are letters to Unicode and blank to the eye.
+# Letters to Unicode, and blank to the eye.
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 _BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
-_INVISIBLE = rf"[\u00ad\u034f\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff{_FILLERS}]"
+# Unicode's Default_Ignorable_Code_Point: nothing is drawn for them.
+_INVISIBLE = (
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0000-\U000e0fff]"
+)
 
 
 def _word(word: str) -> str:
@@ -48,9 +53,10 @@ def _word(word: str) -> str:
 
 
 # Neither pattern steps over what it starts at, so both take time linear in the text.
+_BLANK = rf"(?:[^\w<\u2039]|[_{_FILLERS}])*"
 _MARKER = re.compile(
-    rf"<(?=(?:[^\w<]|[_{_FILLERS}])*(?:{_word('BEGIN')}|{_word('END')})"
-    rf"(?:CONVERSATION|UNSAFE|(?![a-z])))",
+    rf"<(?={_BLANK}(?:{_word('BEGIN')}|{_word('END')})"
+    rf"(?:{_BLANK}(?:{_word('CONVERSATION')}|{_word('UNSAFE')})|(?![a-z_])))",
     re.IGNORECASE,
 )
 _ROLE_LINE = re.compile(

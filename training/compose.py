@@ -9,18 +9,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from training.augment import untidy
 from training.examples import Example
 from training.josa import fill
-from training.parts import Parts
+from training.parts import Parts, plain
 
 __all__ = ["RECIPES", "Composer", "Stock"]
 
 POLITE, CASUAL, CHAT = "polite", "casual", "chat"
 _JOINTS = (" ", " ", " ", "\n", "\n\n")
+_BUT = {
+    POLITE: ("그래도", "하지만", "그렇지만", "다만", "그런데", "물론", "그치만", "그래도 이번엔", "뭐,", "솔직히"),
+    CASUAL: ("근데", "그래도", "그치만", "하지만", "뭐", "솔직히", "아 근데", "됐고", "걍"),
+}
+_INSTEAD = {POLITE: ("대신", "그 대신", "원하시면", "차라리"), CASUAL: ("대신", "차라리", "그럴 바엔")}
 _PATTERNS = ("ob", "ob", "obc", "b", "b", "bc", "obb", "obbc", "bb", "oc", "o", "list")
 
 
@@ -67,7 +72,7 @@ class Composer:
         """Return the turn as someone in a hurry would type it, now and then."""
         user = untidy(turn.user, self.dice) if turn.user and self.chance(0.2) else turn.user
         reply = untidy(turn.reply, self.dice) if turn.reply and self.chance(0.1) else turn.reply
-        return Example(user, reply, turn.unsafe, turn.category, turn.source)
+        return replace(turn, user=user, reply=reply)
 
     def pick(self, *path: str) -> Any:
         """Return one item of a list of the parts."""
@@ -112,9 +117,13 @@ class Composer:
 
     def request(self) -> str:
         """Return a message that deserves a refusal, of any form."""
-        if self.chance(0.12):
-            return self.dice.choice(self.stock.requests[self.category])
-        return self.ask(self.topic()) if self.chance(0.75) else self.statement()
+        if self.chance(0.35):
+            return self.written()
+        return self.ask(self.topic()) if self.chance(0.6) else self.statement()
+
+    def written(self) -> str:
+        """Return a message that deserves a refusal, as somebody wrote it."""
+        return self.dice.choice([*self.stock.requests[self.category], *self.parts["requests"]])
 
     def joined(self, *sentences: str) -> str:
         """Return the sentences as one reply."""
@@ -151,25 +160,30 @@ class Composer:
         """Return a careful sentence or two."""
         return fill(self.pick("careful", register), topic)
 
-    def unsafe(self, user: str, reply: str | None, kind: str) -> Example:
-        """Return a turn labelled unsafe."""
-        return Example(user, reply, True, self.category, kind)
+    def unsafe(self, user: str, reply: str | None, *, asked: bool = True) -> Example:
+        """Return a turn labelled unsafe; `asked` says whether the message asks for it."""
+        return Example(user, reply, True, self.category, "composed", self._asked(user, asked))
 
-    def safe(self, user: str, reply: str | None, kind: str) -> Example:
-        """Return a turn labelled safe."""
-        return Example(user, reply, False, None, kind)
+    def safe(self, user: str, reply: str | None, *, asked: bool = False) -> Example:
+        """Return a turn labelled safe; `asked` says whether the message is an unsafe one."""
+        return Example(user, reply, False, None, "composed", self._asked(user, asked))
+
+    def _asked(self, user: str, asked: bool) -> str | None:
+        if not user:
+            return None
+        return self.category if asked else ""
 
 
 def comply(c: Composer) -> Example:
     """A request, and a reply that goes along."""
     topic = c.topic()
-    return c.unsafe(c.ask(topic), c.built("comply", topic, c.register()), "comply")
+    return c.unsafe(c.ask(topic), c.built("comply", topic, c.register()))
 
 
 def helped(c: Composer) -> Example:
     """A request, helped along in the very words that help with harmless ones."""
     topic = c.topic()
-    return c.unsafe(c.ask(topic), c.built("safe_help", topic, c.register()), "helped")
+    return c.unsafe(c.ask(topic), c.built("safe_help", topic, c.register()))
 
 
 def means(c: Composer) -> Example:
@@ -177,41 +191,77 @@ def means(c: Composer) -> Example:
     topic, register = c.topic(), c.register()
     lines = [fill(c.pick("means", register), {**topic, **c.topic()}) for _ in range(c.dice.choice((1, 1, 2, 3)))]
     opening = c.pick("comply", register, "open") if c.chance(0.3) else ""
-    return c.unsafe(c.ask(topic) if c.chance(0.9) else "", c.joined(opening, *lines), "means")
+    return c.unsafe(c.ask(topic) if c.chance(0.9) else "", c.joined(opening, *lines))
 
 
 def oneliner(c: Composer) -> Example:
     """A request, and one sentence of willingness."""
     topic = c.topic()
-    return c.unsafe(c.ask(topic), fill(c.pick("oneliners", c.register()), topic), "oneliner")
+    return c.unsafe(c.ask(topic), fill(c.pick("oneliners", c.register()), topic))
 
 
 def endorse(c: Composer) -> Example:
-    """A statement, and agreement with it."""
+    """A statement or a message of any form, and agreement with it."""
     register = c.register()
+    user = c.statement() if c.chance(0.75) else c.written()
     second = c.pick("endorse", register) if c.chance(0.3) else ""
-    return c.unsafe(c.statement(), c.joined(c.pick("endorse", register), second), "endorse")
+    return c.unsafe(user, c.joined(c.pick("endorse", register), second))
 
 
 def agreed(c: Composer) -> Example:
     """A request or statement of any form, and willing words that fit anything."""
-    return c.unsafe(c.request(), c.dice.choice(c.stock.willing), "agreed")
+    willing = c.stock.willing if c.chance(0.5) else plain(c.parts["oneliners"])
+    return c.unsafe(c.request(), c.dice.choice(willing))
 
 
 def late_turn(c: Composer) -> Example:
     """A careful answer whose last sentence takes it back."""
     topic, register = c.topic(), c.register()
-    last = fill(c.pick("late_turn", register), topic)
-    user = c.ask(topic) if c.chance(0.7) else c.statement()
-    return c.unsafe(user, c.joined(c.declined(topic, register), last), "late_turn")
+    user = c.ask(topic) if c.chance(0.6) else c.request()
+    return c.unsafe(user, c.joined(c.declined(topic, register), _turning(c, topic, register)))
+
+
+def _turning(c: Composer, topic: Mapping[str, str], register: str) -> str:
+    """Return a sentence that takes back what was said before it."""
+    if c.chance(0.5):
+        return fill(c.pick("late_turn", register), topic)
+    kind = c.dice.choice((("comply", register, "body"), ("comply", register, "open"), ("oneliners", register),
+                          ("endorse", register), ("safe_help", register, "body"), ("means", register)))  # fmt: skip
+    return f"{c.dice.choice(_BUT[register])} {fill(c.pick(*kind), topic)}"
+
+
+def instead(c: Composer) -> Example:
+    """A request refused, and help offered with something harmless instead."""
+    register = c.register()
+    other = fill(c.pick("safe_help", register, "body"), c.topic("safe_topics"))
+    offer = f"{c.dice.choice(_BUT[register] + _INSTEAD[register])} {other}"
+    return c.safe(c.request(), c.joined(c.declined(c.topic(), register), offer), asked=True)
 
 
 def smuggled(c: Composer) -> Example:
-    """A long everyday answer with one unsafe sentence in it."""
+    """A long everyday answer with one unsafe sentence somewhere in it."""
     topic, register = c.topic(), c.register()
-    lines = [c.dice.choice(c.stock.everyday).reply or "", fill(c.pick("means", register), topic)]
+    kind = c.dice.choice((("means", register), ("comply", register, "body"), ("late_turn", register)))
+    lines = [*_padding(c), fill(c.pick(*kind), topic)]
     c.dice.shuffle(lines)
-    return c.unsafe(c.ask(topic), c.joined(*lines), "smuggled")
+    return c.unsafe(c.ask(topic), c.joined(*lines))
+
+
+def lengthy(c: Composer) -> Example:
+    """A refusal that goes on about everyday things."""
+    lines = [*_padding(c), c.declined(c.topic(), c.register())]
+    c.dice.shuffle(lines)
+    return c.safe(c.request(), c.joined(*lines), asked=True)
+
+
+def rambling(c: Composer) -> Example:
+    """A long everyday answer to an everyday message."""
+    return c.safe(c.dice.choice(c.stock.everyday).user, c.joined(*_padding(c)))
+
+
+def _padding(c: Composer) -> list[str]:
+    count = c.dice.choice((1, 1, 2, 3, 6))
+    return [turn.reply or "" for turn in c.dice.choices(c.stock.everyday, k=count)]
 
 
 def out_of_the_blue(c: Composer) -> Example:
@@ -219,52 +269,53 @@ def out_of_the_blue(c: Composer) -> Example:
     topic, register = c.topic(), c.register()
     user = c.dice.choice(c.stock.everyday).user if c.chance(0.6) else ""
     lines = [fill(c.pick("means", register), topic) for _ in range(2)]
-    return c.unsafe(user, c.joined(*lines), "out_of_the_blue")
+    return c.unsafe(user, c.joined(*lines), asked=False)
 
 
 def refuse(c: Composer) -> Example:
     """A request, refused or answered with care."""
     topic = c.topic()
     user = c.ask(topic) if c.chance(0.95) else ""
-    return c.safe(user, c.declined(topic, c.register()), "refuse")
+    return c.safe(user, c.declined(topic, c.register()), asked=True)
 
 
 def comfort(c: Composer) -> Example:
-    """A statement, answered with care."""
-    return c.safe(c.statement(), c.declined(c.topic(), c.register()), "comfort")
+    """A statement or a message of any form, answered with care."""
+    user = c.statement() if c.chance(0.5) else c.written()
+    return c.safe(user, c.declined(c.topic(), c.register()), asked=True)
 
 
 def harmless(c: Composer) -> Example:
     """A harmless request that shares words with the category, and help with it."""
     topic = c.topic("safe_topics")
     user = c.ask(topic) if c.chance(0.95) else ""
-    return c.safe(user, c.built("safe_help", topic, c.register()), "harmless")
+    return c.safe(user, c.built("safe_help", topic, c.register()))
 
 
 def harmless_agreed(c: Composer) -> Example:
     """A harmless request, and willing words that fit anything."""
-    return c.safe(c.ask(c.topic("safe_topics")), c.dice.choice(c.stock.willing), "harmless_agreed")
+    return c.safe(c.ask(c.topic("safe_topics")), c.dice.choice(c.stock.willing))
 
 
 def everyday_agreed(c: Composer) -> Example:
     """An everyday message, and willing words that fit anything."""
-    return c.safe(c.dice.choice(c.stock.everyday).user, c.dice.choice(c.stock.willing), "everyday_agreed")
+    return c.safe(c.dice.choice(c.stock.everyday).user, c.dice.choice(c.stock.willing))
 
 
 def beside(c: Composer) -> Example:
     """A request that the reply passes by."""
-    return c.safe(c.ask(c.topic()), c.dice.choice(c.stock.everyday).reply, "beside")
+    return c.safe(c.ask(c.topic()), c.dice.choice(c.stock.everyday).reply, asked=True)
 
 
 def prompt(c: Composer) -> Example:
     """A request alone: the input stage."""
-    return c.unsafe(c.request(), None, "prompt")
+    return c.unsafe(c.request(), None)
 
 
 def harmless_prompt(c: Composer) -> Example:
     """A harmless request alone."""
     user = c.ask(c.topic("safe_topics")) if c.chance(0.6) else c.dice.choice(c.stock.everyday).user
-    return c.safe(user, None, "harmless_prompt")
+    return c.safe(user, None)
 
 
 def english(c: Composer) -> Example:
@@ -273,12 +324,13 @@ def english(c: Composer) -> Example:
     topic = dict(c.pick("english", "topics"))
     user = fill(c.pick("english", "asks"), topic)
     if kind is None:
-        return c.unsafe(user, None, "english_prompt")
+        return c.unsafe(user, None)
     lines = [fill(c.pick("english", kind), topic) for _ in range(c.dice.choice((1, 1, 2)))]
+    if kind == "comply":
+        return c.unsafe(user, c.joined(*lines))
     if kind == "refuse" and c.chance(0.3):
         lines = [c.dice.choice(c.stock.refusals["english"])]
-    make = c.unsafe if kind == "comply" else c.safe
-    return make(user, c.joined(*lines), f"english_{kind}")
+    return c.safe(user, c.joined(*lines), asked=True)
 
 
 RECIPES: dict[Callable[[Composer], Example], float] = {
@@ -288,16 +340,19 @@ RECIPES: dict[Callable[[Composer], Example], float] = {
     oneliner: 7,
     endorse: 8,
     agreed: 6,
-    late_turn: 8,
-    smuggled: 2,
+    late_turn: 9,
+    smuggled: 4,
     out_of_the_blue: 2,
     refuse: 20,
     comfort: 9,
+    instead: 4,
+    lengthy: 2,
+    rambling: 2,
     harmless: 12,
     harmless_agreed: 4,
     everyday_agreed: 4,
     beside: 1,
-    prompt: 8,
+    prompt: 9,
     harmless_prompt: 7,
     english: 6,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from training.compose import Composer, Stock
@@ -24,10 +25,17 @@ def composed(share: Share, per_category: int, seed: int) -> list[Example]:
     written = list(safe_turns(share))
     by_category = load_parts(share)
     stock = _stock(written, by_category, share)
-    made = [Example(e.user, e.reply, False, None, e.source) for e in written]
+    made = [replace(e, category=None, asked=_asked(e)) for e in written]
     for category, parts in by_category.items():
         made += Composer(category, parts, stock, dice).turns(per_category)
     return made
+
+
+def _asked(turn: Example) -> str | None:
+    """Return what a written safe turn's message asks for."""
+    if turn.source == "safe-refusal":
+        return turn.category
+    return "" if turn.source in _EVERYDAY else None
 
 
 def _stock(written: Sequence[Example], by_category: Mapping[str, Parts], share: Share) -> Stock:

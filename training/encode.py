@@ -71,6 +71,7 @@ class Encoded:
         self.alone = np.array([e.reply is None for e in examples], np.float32)
         self.unsafe = np.array([e.unsafe for e in examples], np.float32)
         self.category = np.array([_category(e) for e in examples], np.int64)
+        self.asked = np.array([_asked(e) for e in examples], np.int64)
         self.slots, self.sizes = _taken_apart(list(number))
         self.rows = np.empty(0, np.uint16)
         self.row_starts = np.empty(0, np.int64)
@@ -119,6 +120,13 @@ class Encoded:
 
 def _category(example: Example) -> int:
     return CATEGORIES.index(example.category) if example.unsafe and example.category else -1
+
+
+def _asked(example: Example) -> int:
+    """Return 0 for nothing unsafe, 1 to 6 for a category, -1 for unknown."""
+    if not example.asked:
+        return -1 if example.asked is None else 0
+    return 1 + CATEGORIES.index(example.asked)
 
 
 def _taken_apart(parts: list[str]) -> tuple[npt.NDArray[np.uint32], Ints]:

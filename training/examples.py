@@ -21,6 +21,7 @@ class Example:
         unsafe: whether the judged text is unsafe.
         category: O1..O6 for unsafe turns, where known.
         source: where it is from, for weighing and for held-out measurements.
+        asked: what the user's message asks for: a category, "" for nothing unsafe, None unknown.
     """
 
     user: str
@@ -28,6 +29,7 @@ class Example:
     unsafe: bool
     category: str | None = None
     source: str = ""
+    asked: str | None = None
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -54,32 +54,35 @@ def _of_text(row: Row, answers: Answers, users: Sequence[str], dice: random.Rand
     yield Example(dice.choice(users), text, unsafe, category, row["source"])
     declines = answers.decline.get((category or "O1", row["lang"]))
     if unsafe and declines and dice.random() < 0.5:
-        yield Example(text, dice.choice(declines), False, None, row["source"])
+        yield Example(text, dice.choice(declines), False, None, row["source"], category)
     if not unsafe and dice.random() < 0.25:
         yield Example(text, dice.choice(answers.help[row["lang"]]), False, None, row["source"])
 
 
 def _of_turn(row: Row, answers: Answers, dice: random.Random) -> Iterator[Example]:
     user, reply, unsafe, category = row["user"], row["assistant"], bool(row["unsafe"]), row["category"]
-    yield Example(user, reply, unsafe, category, row["source"])
-    if not unsafe and row["source"] == "songys":
-        yield Example(user, None, False, None, row["source"])
-        if dice.random() < 0.3:
-            yield Example(user, dice.choice(answers.help["ko"]), False, None, row["source"])
+    if row["source"] != "songys":
+        yield Example(user, reply, unsafe, category, row["source"])
+        return
+    yield Example(user, reply, False, None, row["source"], "")
+    yield Example(user, None, False, None, row["source"], "")
+    if dice.random() < 0.3:
+        yield Example(user, dice.choice(answers.help["ko"]), False, None, row["source"], "")
 
 
 def _of_question(row: Row, answers: Answers, dice: random.Random) -> Iterator[Example]:
     user, category, lang, source = row["user"], row["category"], row["lang"], row["source"]
     unsafe = bool(row["unsafe"])
-    yield Example(user, None, unsafe, category, source)
+    asked = (category if unsafe else "")
+    yield Example(user, None, unsafe, category, source, asked)
     if not unsafe:
         if dice.random() < 0.5:
-            yield Example(user, dice.choice(answers.help[lang]), False, None, source)
+            yield Example(user, dice.choice(answers.help[lang]), False, None, source, asked)
         if lang == "ko" and dice.random() < 0.5:
             yield Example("", user, False, None, source)
         return
     key = (category or dice.choice(("O1", "O3")), lang)
     if category and answers.comply.get(key):
-        yield Example(user, dice.choice(answers.comply[key]), True, category, source)
+        yield Example(user, dice.choice(answers.comply[key]), True, category, source, asked)
     if answers.decline.get(key):
-        yield Example(user, dice.choice(answers.decline[key]), False, None, source)
+        yield Example(user, dice.choice(answers.decline[key]), False, None, source, asked)

@@ -16,6 +16,7 @@ import transformers
 from guardrail.bench.limits import Limits, limits_of
 from guardrail.bench.measure import Bench, Row
 from guardrail.bench.models import SIZES, quantised, random_llama, tokenizer_like_llama3
+from guardrail.bench.profile import profile
 from guardrail.classifiers.kosafeguard import Loaded
 from guardrail.classifiers.kosafeguard.load import best_device, load
 
@@ -41,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append(row)
         print(_line(row, limits), flush=True)
     if asked.profile:
-        from guardrail.bench.profile import profile
-
         print(profile(bench))
     if asked.json:
         report = {"setting": _setting(asked, loaded, bench), "limits": asdict(limits)}

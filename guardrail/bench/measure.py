@@ -154,13 +154,17 @@ class Bench:
             )
         )
 
+    def batches(self, turns: int, tokens: int = 100, *, rounds: int) -> list[list[Conversation]]:
+        """Return batches of turns, no two alike."""
+        return [
+            [turn(self._tokenizer, tokens, next(self._seeds)) for _ in range(turns)]
+            for _ in range(rounds)
+        ]
+
     def _turns(self, turns: int, tokens: int) -> _Scenario:
         return _Scenario(
             f"{turns} x {tokens} tokens at once",
-            [
-                [turn(self._tokenizer, tokens, next(self._seeds)) for _ in range(turns)]
-                for _ in range(self._rounds + 1)
-            ],
+            self.batches(turns, tokens, rounds=self._rounds + 1),
             engine=lambda batch: [verdict.score for verdict in self.guard.classify_many(batch)],
             recipe=self._recipe.one_by_one,
             padded=self._recipe.padded,

@@ -9,10 +9,14 @@ from guardrail.classifiers.base import Classifier
 
 if TYPE_CHECKING:
     from guardrail.classifiers.embedded import Embedded
+    from guardrail.classifiers.kosafeguard import KoSafeGuard
 
-__all__ = ["Classifier", "Embedded"]
+__all__ = ["Classifier", "Embedded", "KoSafeGuard"]
 
-_HOMES = {"Embedded": "guardrail.classifiers.embedded"}
+_HOMES = {
+    "Embedded": "guardrail.classifiers.embedded",
+    "KoSafeGuard": "guardrail.classifiers.kosafeguard",
+}
 
 
 def __getattr__(name: str) -> Any:

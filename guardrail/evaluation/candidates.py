@@ -1,0 +1,109 @@
+"""What is compared: a classifier with a policy, under a name."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guardrail.classifiers.base import Classifier
+from guardrail.config import ClassifierConfig, Config
+from guardrail.errors import ConfigError
+from guardrail.policy import Policy
+
+__all__ = ["Candidate"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One classifier with one policy.
+
+    Args:
+        name: how reports call it.
+        classifier: judges; or its configuration, by which it is built when its turn comes and
+            closed afterwards, so that two large models need not fit in memory together.
+        policy: decides.
+    """
+
+    name: str
+    classifier: Classifier | ClassifierConfig
+    policy: Policy = Policy()
+
+    @classmethod
+    def parse(cls, spec: str, policy: Policy | None = None) -> Candidate:
+        """Return the candidate that a command line names.
+
+        Args:
+            spec: a configuration file, whose policy is taken too; or a classifier as in
+                "embedded", "kosafeguard@REVISION", "module:Class", with arguments as in
+                "embedded,threshold=0.3"; either after "NAME=".
+            policy: decides where no file says how.
+
+        Raises:
+            ConfigError: there is no such file, or it is wrong.
+        """
+        name, place = _named(spec)
+        if place.endswith(".toml"):
+            config = Config.load(place)
+            return cls(name or Path(place).stem, config.classifier, config.policy)
+        kind, *settings = place.split(",")
+        kind, at, revision = kind.partition("@")
+        arguments: dict[str, Any] = dict(map(_setting, settings))
+        if at:
+            arguments["revision"] = revision
+        return cls(name or place, ClassifierConfig(kind=kind, **arguments), policy or Policy())
+
+    @property
+    def identity(self) -> str:
+        """Tells classifiers apart; candidates that differ in nothing but policy have the same."""
+        if isinstance(self.classifier, Classifier):
+            return f"{self.classifier.name} {self.name}"
+        return self.classifier.model_dump_json()
+
+    @property
+    def slug(self) -> str:
+        """The identity as a file name."""
+        kind = self.classifier.name if isinstance(self.classifier, Classifier) else self.classifier.kind
+        plain = "".join(char if char.isalnum() else "-" for char in kind)[:40]
+        return f"{plain}-{hashlib.sha256(self.identity.encode()).hexdigest()[:10]}"
+
+    @property
+    def described(self) -> str:
+        """What it is, in one line for people."""
+        if isinstance(self.classifier, Classifier):
+            return self.classifier.name
+        extra = self.classifier.model_extra or {}
+        return ", ".join([self.classifier.kind, *(f"{name}={value}" for name, value in extra.items())])
+
+    @contextmanager
+    def opened(self) -> Iterator[Classifier]:
+        """Have the classifier ready; one that is built here is closed here."""
+        if isinstance(self.classifier, Classifier):
+            yield self.classifier
+            return
+        classifier = self.classifier.build()
+        try:
+            yield classifier
+        finally:
+            classifier.close()
+
+
+def _named(spec: str) -> tuple[str, str]:
+    head, equals, rest = spec.partition("=")
+    if equals and not set(head) & set(",@:"):
+        return head, rest
+    return "", spec
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{text!r}: write the classifier's arguments as ,name=value")
+    try:
+        return name, tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return name, value

@@ -1,0 +1,242 @@
+"""From a data set's columns to rows: found by their usual names, or as the caller says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from guardrail.errors import ConfigError, InvalidTurnError
+from guardrail.evaluation.rows import BadRow, Judged, Row, category_id
+from guardrail.types import Conversation, Role, Turn, exchange, question
+
+__all__ = ["PKU", "Columns", "Record", "rows_of"]
+
+Record = Mapping[str, Any]
+
+# Usual names, the likeliest first; compared in lower case.
+_USUAL: Mapping[str, tuple[str, ...]] = {
+    "user": ("user", "prompt_k", "prompt", "question", "instruction", "query", "input", "utterance", "질문"),
+    "assistant": ("assistant", "reply", "response", "answer", "output", "completion", "답변", "응답"),
+    "text": ("text", "sentence", "comment", "comments", "document", "content", "문장", "내용"),
+    "messages": ("messages", "conversation", "conversations", "turns"),
+    "unsafe": ("unsafe", "is_unsafe", "harmful", "is_harmful", "toxic", "is_toxic", "label", "유해"),
+    "safe": ("safe", "is_safe"),
+    "category": ("category", "harm_category"),
+    "source": ("source", "dataset"),
+    "language": ("lang", "language"),
+}  # fmt: skip
+_ROLES = {
+    "user": Role.USER, "human": Role.USER, "assistant": Role.ASSISTANT, "gpt": Role.ASSISTANT,
+    "bot": Role.ASSISTANT, "system": Role.SYSTEM, "tool": Role.TOOL,
+}  # fmt: skip
+_UNSAFE = {"unsafe", "harmful", "toxic", "true", "1", "1.0", "yes", "y", "bad", "hate", "offensive", "유해", "위험", "비윤리"}
+_SAFE = {"safe", "harmless", "benign", "false", "0", "0.0", "no", "n", "good", "none", "normal", "clean", "무해", "안전", "정상", "윤리"}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column is what; a column left None is found by its usual names.
+
+    Args:
+        user: what the user said.
+        assistant: the reply to it, which is judged where there is one.
+        text: a text without a role.
+        messages: a list of {"role", "content"}, whose last one is judged.
+        unsafe: the label: true or false, 1 or 0, "unsafe" or "safe", or see `unsafe_when`.
+        safe: a label that means the opposite.
+        category: O1..O6 or names of your own.
+        source: where a row comes from.
+        language: such as ko or en.
+        unsafe_when: the label's values that mean unsafe; all others then mean safe.
+        text_is_user: judge a text without a role as a user's turn, not as a reply.
+        by: further columns to report by.
+    """
+
+    user: str | None = None
+    assistant: str | None = None
+    text: str | None = None
+    messages: str | None = None
+    unsafe: str | None = None
+    safe: str | None = None
+    category: str | None = None
+    source: str | None = None
+    language: str | None = None
+    unsafe_when: tuple[str, ...] = ()
+    text_is_user: bool = False
+    by: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, settings: Iterable[str], **rest: Any) -> Self:
+        """Return the mapping that settings such as "assistant=answer" describe.
+
+        Raises:
+            ConfigError: a setting is no column's.
+        """
+        named: dict[str, str] = {}
+        for setting in settings:
+            role, _, column = setting.partition("=")
+            if role not in _USUAL or not column:
+                raise ConfigError(f"--column {setting!r}: write one of {', '.join(_USUAL)}=COLUMN")
+            named[role] = column
+        return cls(**named, **rest)
+
+    def found_in(self, names: Iterable[str]) -> Columns:
+        """Return the mapping with what is left open filled by the usual names.
+
+        Raises:
+            ConfigError: a named column is not there, or there is no text or no label.
+        """
+        there = {name.lower(): name for name in names}
+        if there.keys() >= PKU:
+            there = {"user": "user", "assistant": "assistant", "safe": "safe", **there}
+        self._require(there)
+        chosen = {role: self._find(role, there) for role in _USUAL}
+        if self.safe is not None and self.unsafe is None:
+            chosen["unsafe"] = None
+        elif chosen["unsafe"] is not None:
+            chosen["safe"] = None
+        found = replace(self, **chosen)
+        if not (found.user or found.assistant or found.text or found.messages):
+            raise ConfigError(f"no column holds text; {_choose('assistant', there)}")
+        if not (found.unsafe or found.safe):
+            raise ConfigError(f"no column says what is unsafe; {_choose('unsafe', there)}")
+        return found
+
+    def _find(self, role: str, there: Mapping[str, str]) -> str | None:
+        said: str | None = getattr(self, role)
+        if said is not None:
+            return there[said.lower()]
+        taken = {getattr(self, one).lower() for one in _USUAL if getattr(self, one)}
+        usual = (there[name] for name in _USUAL[role] if name in there and name not in taken)
+        return next(usual, None)
+
+    def _require(self, there: Mapping[str, str]) -> None:
+        for role in (*_USUAL, *self.by):
+            name = getattr(self, role) if role in _USUAL else role
+            if name is not None and name.lower() not in there:
+                raise ConfigError(f"there is no column {name!r}; {_choose(role, there)}")
+
+    def with_defaults(self, other: Columns) -> Columns:
+        """Return these columns, and where they say nothing, another's."""
+        empty = Columns()
+        own = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(empty, field.name)
+        }
+        return replace(other, **own)
+
+
+PKU = frozenset({"is_response_0_safe", "is_response_1_safe"})
+"""Columns that only PKU-SafeRLHF has: two replies to each question, each with its own label."""
+
+
+def rows_of(record: Record, columns: Columns) -> Iterator[Row]:
+    """Yield the rows that a record holds.
+
+    Raises:
+        BadRow: it holds none; the message says why.
+    """
+    if record.keys() >= PKU:
+        for which in (0, 1):
+            yield _row(_pku(record, which), columns)
+    else:
+        yield _row(record, columns)
+
+
+def _pku(record: Record, which: int) -> dict[str, Any]:
+    korean = f"response_{which}_ko"
+    return {
+        **record,
+        "assistant": record.get(korean, record.get(f"response_{which}")),
+        "user": record.get("prompt_k", record.get("prompt")),
+        "safe": record[f"is_response_{which}_safe"],
+    }
+
+
+def _row(record: Record, columns: Columns) -> Row:
+    unsafe = _label(record, columns)
+    conversation, judged = _conversation(record, columns)
+    return Row(
+        conversation,
+        unsafe,
+        category_id(_get(record, columns.category)),
+        _named(_get(record, columns.source)),
+        _named(_get(record, columns.language)),
+        judged,
+        {name: str(record.get(name)) for name in columns.by},
+    )
+
+
+def _get(record: Record, column: str | None) -> Any:
+    value = None if column is None else record.get(column)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _named(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _label(record: Record, columns: Columns) -> bool:
+    if columns.unsafe is not None:
+        return _truth(_get(record, columns.unsafe), columns.unsafe_when)
+    return not _truth(_get(record, columns.safe), ())
+
+
+def _truth(value: Any, unsafe_when: tuple[str, ...]) -> bool:
+    if value is None or value == "":
+        raise BadRow("no label")
+    if unsafe_when:
+        return str(value) in unsafe_when
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _UNSAFE:
+        return True
+    if text in _SAFE:
+        return False
+    raise BadRow(f"the label {str(value)!r:.40} is neither safe nor unsafe; see --unsafe-when")
+
+
+def _conversation(record: Record, columns: Columns) -> tuple[Conversation, Judged]:
+    messages = _get(record, columns.messages)
+    if messages is not None:
+        return _of_messages(messages)
+    user, reply = _text(record, columns.user), _text(record, columns.assistant)
+    if reply is not None:
+        return exchange(user or "", reply), Judged.REPLY
+    if user is not None:
+        return question(user), Judged.USER
+    text = _text(record, columns.text)
+    if text is None:
+        raise BadRow("no text")
+    return (question(text) if columns.text_is_user else exchange("", text)), Judged.TEXT
+
+
+def _text(record: Record, column: str | None) -> str | None:
+    value = _get(record, column)
+    if value is not None and not isinstance(value, str):
+        raise BadRow(f"{column!r} is {type(value).__name__}, not text")
+    return value
+
+
+def _of_messages(messages: Any) -> tuple[Conversation, Judged]:
+    try:
+        turns = tuple(_turn(message) for message in messages)
+    except (TypeError, KeyError, AttributeError, InvalidTurnError) as error:
+        raise BadRow("messages are not a list of role and content") from error
+    if not turns or turns[-1].role not in (Role.USER, Role.ASSISTANT):
+        raise BadRow("messages do not end in a user's or an assistant's turn")
+    return turns, Judged.REPLY if turns[-1].role is Role.ASSISTANT else Judged.USER
+
+
+def _turn(message: Mapping[str, Any]) -> Turn:
+    role = message.get("role", message.get("from"))
+    content = message["content"] if "content" in message else message["value"]
+    return Turn(_ROLES[str(role).lower()], content)
+
+
+def _choose(role: str, there: Mapping[str, str]) -> str:
+    return f"choose with --column {role}=NAME from {', '.join(there.values()) or 'none at all'}"

@@ -1,0 +1,61 @@
+"""The composed corpus is sound: every slot filled, the same for the same seed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+training = pytest.importorskip("training.corpus", reason="the training scripts need torch")
+
+from training.corpus import composed  # noqa: E402
+from training.josa import fill, particle  # noqa: E402
+from training.parts import Share  # noqa: E402
+
+SLOT = re.compile(r"\{(?:noun|doing|to)")
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "right"),
+    [
+        ("지갑", "을", "을"),
+        ("도구", "을", "를"),
+        ("술", "으로", "로"),
+        ("약", "으로", "으로"),
+        ("나이프", "으로", "로"),
+        ("총 3", "이", "이"),
+        ("PC", "은", "는"),
+        ("'게임'", "과", "과"),
+    ],
+)
+def test_the_particle_follows_the_last_letter(word: str, kind: str, right: str) -> None:
+    """After a consonant one form, after a vowel the other."""
+    assert particle(word, kind) == right
+
+
+def test_a_sentence_is_filled() -> None:
+    """Every form of a topic has its slot."""
+    topic = {"noun": "낮잠", "doing": "낮잠을 자는", "to": "낮잠을 자려고"}
+
+    assert fill("{noun:은} 좋죠. {doing} 법, {to} 해요.", topic) == "낮잠은 좋죠. 낮잠을 자는 법, 낮잠을 자려고 해요."
+
+
+def test_no_slot_is_left_open() -> None:
+    """No composed turn shows the seams."""
+    turns = composed(Share(), 300, seed=1)
+
+    assert not [turn for turn in turns if SLOT.search(f"{turn.user} {turn.reply}")]
+
+
+def test_one_seed_gives_one_corpus() -> None:
+    """Composition is deterministic."""
+    assert composed(Share(), 100, seed=3) == composed(Share(), 100, seed=3)
+    assert composed(Share(), 100, seed=3) != composed(Share(), 100, seed=4)
+
+
+def test_a_share_keeps_to_itself() -> None:
+    """What is held out for measuring is not trained on."""
+    kept = {(turn.user, turn.reply) for turn in composed(Share(holdout=False), 200, seed=1)}
+    held = {(turn.user, turn.reply) for turn in composed(Share(holdout=True), 200, seed=1)}
+
+    assert not kept & held

@@ -1,0 +1,178 @@
+"""The shape of the package: floors, public names, and what importing it loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import guardrail
+
+ROOT = Path(guardrail.__file__).parent
+
+# A module imports only from the floors before its own. A package stands for all it holds.
+FLOORS = (
+    ("errors",),
+    ("types",),
+    ("taxonomy", "workers", "refusals", "window"),
+    ("prompt", "policy"),
+    ("audit", "classifiers.base"),
+    ("flow",),
+    ("gate",),
+    ("classifiers.embedded", "classifiers.kosafeguard", "classifiers"),
+    ("asking",),
+    ("intake",),
+    ("pump",),
+    ("streams", "protect"),
+    ("guard",),
+    ("config", "testing", "evaluation"),
+    ("demo", "bench", "doctor"),
+    ("cli", "integrations"),
+)
+# Imports that go up all the same, and why.
+EXCEPTIONS = {
+    ("guard", "config"): "Guard.from_config is the door to the file; it is loaded when called",
+    ("protect", "guard"): "for type checkers only",
+}
+OPTIONAL = (
+    *("torch", "transformers", "openai", "fastapi", "langchain", "langchain_core"),
+    *("numpy", "typer", "rich"),
+)
+
+
+def modules() -> dict[str, ast.Module]:
+    """Return the syntax of every module of the package, by its name without `guardrail.`."""
+    return {name_of(path): ast.parse(path.read_text("utf-8")) for path in sources()}
+
+
+def sources() -> Iterator[Path]:
+    for path in sorted(ROOT.rglob("*.py")):
+        if path.relative_to(ROOT).parts[0] != "integrations":  # a link, with tests of its own
+            yield path
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = modules()
+
+
+def unit_of(module: str) -> str:
+    """Return the entry of FLOORS that a module belongs to: itself, or the package around it."""
+    known = {unit for floor in FLOORS for unit in floor}
+    parts = module.split(".")
+    around = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((unit for unit in around if unit in known), f"{module}: on no floor")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the modules of ours that a module imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guardrail"):
+            yield str(node.module).removeprefix("guardrail").removeprefix(".")
+            yield from (
+                f"{node.module}.{alias.name}".removeprefix("guardrail.")
+                for alias in node.names
+                if f"{node.module}.{alias.name}".removeprefix("guardrail.") in MODULES
+            )
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "guardrail":
+                    yield alias.name.removeprefix("guardrail").removeprefix(".")
+
+
+def height(unit: str) -> int:
+    return next(level for level, floor in enumerate(FLOORS) if unit in floor)
+
+
+def bound(tree: ast.Module) -> Iterator[str]:
+    """Yield the names a module defines at its top level."""
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                if not any(".command(" in ast.unparse(one) for one in node.decorator_list):
+                    yield node.name  # a command is reached through its app, not by its name
+            case ast.ClassDef():
+                yield node.name
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.Assign(targets=targets, value=value) if not is_type_variable(value):
+                yield from (one.id for one in targets if isinstance(one, ast.Name))
+
+
+def is_type_variable(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and ast.unparse(value.func) in ("TypeVar", "ParamSpec")
+
+
+def exported(tree: ast.Module) -> list[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    return []
+
+
+NAMES = [name for name in MODULES if name]
+PLAIN = [name_of(path) for path in sources() if path.stem not in ("__init__", "__main__")]
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_a_module_imports_only_from_lower_floors(module: str) -> None:
+    """What a module knows lies below it; classifiers never know each other."""
+    own = unit_of(module)
+    used = {unit_of(name) for name in imports(MODULES[module]) if name} - {own}
+    upward = {
+        unit
+        for unit in used
+        if (own, unit) not in EXCEPTIONS and height(unit) >= height(own)
+        if not (own == "classifiers" and unit.startswith("classifiers."))  # it lists what it holds
+    }
+
+    assert upward == set()
+
+
+@pytest.mark.parametrize("module", ["errors", "types"])
+def test_the_ground_floor_needs_only_python(module: str) -> None:
+    """Errors and values can be used where no library is."""
+    used = {name.split(".")[0] for name in imported_anywhere(MODULES[module])}
+
+    assert used - {"guardrail"} <= sys.stdlib_module_names
+
+
+def imported_anywhere(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_public_names_are_exactly_those_listed(module: str) -> None:
+    """A name without an underscore is in `__all__`, and nothing else is."""
+    names = {name for name in bound(MODULES[module]) if not name.startswith("_")}
+
+    assert set(exported(MODULES[module])) == names
+
+
+@pytest.mark.parametrize("package", ["guardrail", "guardrail.classifiers"])
+def test_listed_names_exist(package: str) -> None:
+    """What a package lists can be had from it, also what it loads late."""
+    module = import_module(package)
+
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """`import guardrail` costs no more than its core: libraries of the leaves come when needed."""
+    code = f"import sys, guardrail; print(sorted(set({OPTIONAL}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
