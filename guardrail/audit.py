@@ -17,6 +17,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from guardrail.errors import ConfigError
+from guardrail.masking import mask
 from guardrail.types import Action, Category, Conversation, Outcome, Stage, last_exchange
 
 __all__ = [
@@ -48,7 +49,8 @@ class Status(StrEnum):
 class RecordText(StrEnum):
     """How much of the conversation a record holds.
 
-    HASH is SHA-256: it finds equal texts again, and a short text can be guessed from it.
+    HASH is SHA-256: it finds equal texts again, and a short text can be guessed from it. In TEXT,
+    phone, resident, card and account numbers and e-mail addresses are masked; see `masking.mask`.
     """
 
     NONE = "none"
@@ -70,8 +72,8 @@ class AuditRecord:
         classifier: who judged.
         error: what went wrong, as "ErrorType: message".
         seconds: from the question to the decision.
-        user: the user's words, their hash, or None; see `RecordText`.
-        reply: the reply as the bot wrote it, its hash, or None.
+        user: the user's words, masked, or their hash, or None; see `RecordText`.
+        reply: the reply as the bot wrote it, masked, or its hash, or None.
         id: unique.
         time: when it was decided, in UTC.
     """
@@ -208,6 +210,16 @@ class Recorder:
             except Exception:
                 _logger.exception("audit hook %r failed", hook)
 
+    def close(self) -> None:
+        """Close the hooks that can be closed, so that what they hold back is written."""
+        for hook in self.hooks:
+            close = getattr(hook, "close", None)
+            if callable(close):
+                try:
+                    close()
+                except Exception:
+                    _logger.exception("closing audit hook %r failed", hook)
+
 
 def _status(outcome: Outcome) -> Status:
     if outcome.error is not None:
@@ -223,5 +235,5 @@ def _recorded(text: str | None, how: RecordText) -> str | None:
     if text is None or how is RecordText.NONE:
         return None
     if how is RecordText.TEXT:
-        return text
+        return mask(text)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -49,11 +49,13 @@ class ClassifierConfig(BaseModel):
 
     Args:
         kind: a classifier of this package, or "module:Class" of your own.
+        score_temperature: divides the logits of its scores, as `guardrail calibrate` measures it.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     kind: Annotated[str, AfterValidator(_known_kind)] = "embedded"
+    score_temperature: Annotated[float, Field(gt=0.0)] = 1.0
 
     def build(self) -> Classifier:
         """Return the classifier.
@@ -69,7 +71,12 @@ class ClassifierConfig(BaseModel):
             raise ConfigError(f"[classifier] kind = {self.kind!r}: {error}") from error
         if not isinstance(classifier, Classifier):
             raise ConfigError(f"[classifier] kind = {self.kind!r} is not a Classifier")
-        return classifier
+        return classifier if self.score_temperature == 1.0 else self._tempered(classifier)
+
+    def _tempered(self, classifier: Classifier) -> Classifier:
+        from guardrail.classifiers.tempered import Tempered
+
+        return Tempered(classifier, self.score_temperature)
 
 
 class AuditConfig(BaseModel):

@@ -209,7 +209,10 @@ class Guard:
 
     def close(self) -> None:
         """Give back what the classifier and the hooks hold; the guard is of no use after."""
-        self.classifier.close()
+        try:
+            self.classifier.close()
+        finally:
+            self._hands.recorder.close()
 
     def __enter__(self) -> Self:
         return self

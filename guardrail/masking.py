@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["mask"]
@@ -27,6 +27,9 @@ _SUSPECT = re.compile(r"\d|[⁰-₉①-⒛⓪⓵-⓽❶-➓]|@|＠|﹫|골뱅이
 _S = r"[ ]{0,2}[-./)]?[ ]{0,2}"  # between the groups of a number
 _MONTH_DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _DATE_HEAD = re.compile(r"(?:19|20)\d\d[-. ]?(?:0[1-9]|1[0-2])[-. ]?(?:0[1-9]|[12]\d|3[01])")
+_APART = r"(?<!\d)(?<!(?<!\d)\d{3}-)(?<!(?<!\d)\d{4}-)"  # not the middle of an account number
+_ABROAD = rf"(?:\(\+?82\)|\+?82\)?){_S}(?:\(0\)[ ]?)?"
+_AREA = r"(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50\d)"
 _SPELT = "[0-9공영일이삼사오육륙칠팔구]"
 
 
@@ -59,8 +62,8 @@ def mask(text: str) -> str:
 
 def _plain(text: str) -> tuple[str, range | list[int]]:
     """Return the plain copy, and the place in the text of each of its characters."""
-    if text.isascii():
-        return text.translate(_SPACES), range(len(text))
+    if not _ODD.search(text):
+        return text, range(len(text))
     kept = [(place, plain) for place, char in enumerate(text) if (plain := _PLAIN[char])]
     return "".join(plain for _, plain in kept), [place for place, _ in kept]
 
@@ -88,7 +91,8 @@ def _plain_form(char: str) -> str:
 
 
 _PLAIN = _Plain()
-_SPACES = str.maketrans("\t", " ")
+# What is not its own plain form: all but ASCII, Hangul (not ㅡ, which serves as a dash) and marks.
+_ODD = re.compile(r"[^\n -~가-힣ㄱ-ㅠㅢㅣ…“”‘’]")
 
 
 def _spans(plain: str) -> list[tuple[int, int, str]]:
@@ -129,42 +133,46 @@ def _passes_luhn(digits: str) -> bool:
 
 
 # The word nearest before a number says what it is; a mask's own words say nothing.
-_ACCOUNT_WORD = (
-    r"계좌(?!번호\])|통장|예금주|입금|송금|이체|은행|뱅크|농협|수협|신협|새마을금고|우체국|국민|신한|우리"
-    r"|하나|기업|카뱅|토스|account"
+_WORD = re.compile(
+    r"(?P<account>계좌(?!번호\])|통장|예금주|입금|송금|이체|은행|뱅크|농협|수협|신협|금고|우체국|account"
+    r"|(?:국민|신한|우리|하나|기업|카뱅|토스|케이)(?=[ :은는이가]{0,3}$))"
+    r"|(?P<person>주민(?!등록번호\])|외국인|생년)"
+    r"|(?P<other>주문|예약|접수|송장|배송|사업자|상품|모델|일련|쿠폰|상담|바코드|isbn"
+    r"|order|tracking|invoice)",
+    re.IGNORECASE,
 )
-_OTHER_WORD = r"주문|예약|접수|송장|운송장|배송|등록증|사업자|상품|모델|일련|쿠폰|상담|order|tracking"
-_WORD = re.compile(rf"(?P<account>{_ACCOUNT_WORD})|{_OTHER_WORD}", re.IGNORECASE)
-_REACH = 20  # characters a word stands before its number
-_COUNTED = re.compile(r" ?(?:원|만|억|천|개|명|건|번째|년|월|일|시|분|초|점|%|퍼센트|포인트|won|krw)", re.I)
+_REACH = 20  # characters that a word stands before its number
+_COUNTED = re.compile(r"원|만 ?원|억|개(?!설)|명(?!의)|번째|점|%|포인트|won|krw", re.IGNORECASE)
 
 
-def _called_account(found: re.Match[str]) -> bool | None:
-    """Whether the words before a number call it an account; None where none says what it is."""
+def _called(found: re.Match[str]) -> str | None:
+    """Return what the words before a number call it, if they call it anything."""
     before = found.string[max(0, found.start("it") - _REACH) : found.start("it")]
     words = list(_WORD.finditer(before))
-    return words[-1]["account"] is not None if words else None
+    return words[-1].lastgroup if words else None
+
+
+def _is_no_amount(found: re.Match[str]) -> bool:
+    return not (found["it"].isdecimal() and _COUNTED.match(found.string, found.end("it")))
 
 
 def _is_account(found: re.Match[str]) -> bool:
-    said = _called_account(found)
-    if said is False or _COUNTED.match(found.string, found.end("it")):
-        return False
-    digits = len(_digits(found))
-    if said:
-        return 9 <= digits <= 16
-    groups = found["it"].split("-")
-    grouped = len(groups) in (3, 4) and " " not in found["it"] and len(groups[0]) >= 2
-    return grouped and 11 <= digits <= 15 and not _DATE_HEAD.match(found["it"])
+    number, digits = found["it"], len(_digits(found))
+    said = _called(found)
+    if said == "account":
+        return 9 <= digits <= 16 and _is_no_amount(found)
+    groups = number.split("-")
+    grouped = len(groups) in (3, 4) and " " not in number and 11 <= digits <= 15
+    return grouped and said != "other" and not _DATE_HEAD.match(number)
 
 
 def _is_resident(found: re.Match[str]) -> bool:
     """Whether six and seven digits are a person's: thirteen in a row may be an order's."""
-    return "-" in found["it"] or " " in found["it"] or _called_account(found) is not False
+    return not found["it"].isdecimal() or _called(found) in (None, "person")
 
 
 def _is_landline(found: re.Match[str]) -> bool:
-    return _called_account(found) is None or not found["it"].isdecimal()
+    return not found["it"].isdecimal() or (_called(found) is None and _is_no_amount(found))
 
 
 _RULES = (
@@ -184,34 +192,37 @@ _RULES = (
     _Rule(
         _CARD,
         re.compile(
-            rf"(?<!\d)(?P<it>\d{{4}}{_S}\d{{4}}{_S}\d{{4}}{_S}\d{{4}}|\d{{4}}{_S}\d{{6}}{_S}\d{{4,5}})(?!\d)"
+            rf"(?<!\d)(?P<it>\d{{4}}{_S}\d{{4}}{_S}\d{{4}}{_S}\d{{4}}"
+            rf"|\d{{4}}{_S}\d{{6}}{_S}\d{{4,5}})(?!\d)"
         ),
         _is_card,
     ),
     _Rule(
         _PHONE,  # mobile
         re.compile(
-            rf"(?<![\d+])(?P<it>(?:\+?\(?82{_S}\(?0?\)?{_S}|\(?0)1[016789]{_S}\d{{3,4}}{_S}\d{{4}})(?!\d)"
+            rf"{_APART}(?P<it>(?:{_ABROAD}0?1[016789]|\(01[016789]\)|01[016789])"
+            rf"{_S}\d{{3,4}}{_S}\d{{4}})(?!\d)"
         ),
+        _is_no_amount,
     ),
     _Rule(
         _PHONE,  # mobile, some of it in words
         re.compile(
-            rf"(?<!\d)(?P<it>[0공영][ ]?[1일][ ]?[016789공영일육륙칠팔구]{_S}(?:{_SPELT}[ ]?){{3,4}}"
-            rf"[-.]?[ ]?(?:{_SPELT}[ ]?){{3}}{_SPELT})(?!\d)"
+            rf"{_APART}(?P<it>[0공영] ?[1일] ?[016789공영일육륙칠팔구]{_S}"
+            rf"(?:{_SPELT} ?){{3,4}}[-.]? ?(?:{_SPELT} ?){{3}}{_SPELT})(?!\d)"
         ),
     ),
     _Rule(
         _PHONE,  # landline, internet telephone and safe numbers
         re.compile(
-            rf"(?<![\d+])(?<!\d-)(?P<it>(?:\+?\(?82{_S}\(?0?\)?|\(?0)(?:2|3[1-3]|4[1-4]|5[1-5]|6[1-4]|70|50\d)"
+            rf"(?<!\d)(?<!\d-)(?P<it>(?:{_ABROAD}0?{_AREA}|\(0{_AREA}\)|0{_AREA})"
             rf"{_S}\d{{3,4}}{_S}\d{{4}})(?!-?\d)"
         ),
         _is_landline,
     ),
     _Rule(
         _ACCOUNT,
-        re.compile(r"(?<![\d,.+-])(?P<it>\d{2,16}(?:[- ]\d{1,9}){0,4})(?![\d,]|[-.]\d)"),
+        re.compile(r"(?<!\d)(?<!\d[,.-])(?P<it>\d{2,16}(?:[- ]\d{1,9}){0,4})(?!\d)(?![,.-]\d)"),
         _is_account,
     ),
 )

@@ -12,11 +12,12 @@ import torch
 from guardrail.classifiers.embedded.features import SLOT_BITS, grams, sentences
 from guardrail.classifiers.embedded.normalise import readable
 from training.examples import Example
+from training.parts import CATEGORIES
 
 __all__ = ["Batch", "Encoded", "Vocabulary"]
 
 _CHUNK = 2000  # sentences taken apart at a time
-CATEGORIES = ("O1", "O2", "O3", "O4", "O5", "O6")
+_HATE = {"kotox", "curse2runo", "kosbi"}  # all O1: the category head has little to learn there
 
 Ints = npt.NDArray[np.int64]
 
@@ -71,7 +72,7 @@ class Encoded:
         self.alone = np.array([e.reply is None for e in examples], np.float32)
         self.unsafe = np.array([e.unsafe for e in examples], np.float32)
         self.category = np.array([_category(e) for e in examples], np.int64)
-        self.asked = np.array([_asked(e) for e in examples], np.int64)
+        self.hate = np.array([e.source in _HATE for e in examples], np.float32)
         self.slots, self.sizes = _taken_apart(list(number))
         self.rows = np.empty(0, np.uint16)
         self.row_starts = np.empty(0, np.int64)
@@ -120,13 +121,6 @@ class Encoded:
 
 def _category(example: Example) -> int:
     return CATEGORIES.index(example.category) if example.unsafe and example.category else -1
-
-
-def _asked(example: Example) -> int:
-    """Return 0 for nothing unsafe, 1 to 6 for a category, -1 for unknown."""
-    if not example.asked:
-        return -1 if example.asked is None else 0
-    return 1 + CATEGORIES.index(example.asked)
 
 
 def _taken_apart(parts: list[str]) -> tuple[npt.NDArray[np.uint32], Ints]:

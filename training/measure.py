@@ -1,18 +1,17 @@
-"""Figures: AUROC, recall at a threshold, false alarms, how often the top category is right."""
+"""Figures over scores: AUROC and calibration error."""
 
 from __future__ import annotations
-
 
 import numpy as np
 import numpy.typing as npt
 
-
-__all__ = ["auroc"]
+__all__ = ["auroc", "calibration_error"]
 
 Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.bool_]
 
 
-def auroc(scores: Floats, unsafe: npt.NDArray[np.bool_]) -> float:
+def auroc(scores: Floats, unsafe: Labels) -> float:
     """Return the chance that an unsafe turn scores above a safe one; NaN without both."""
     positive = int(unsafe.sum())
     negative = len(unsafe) - positive
@@ -23,3 +22,11 @@ def auroc(scores: Floats, unsafe: npt.NDArray[np.bool_]) -> float:
     ranks = np.cumsum(counts) - (counts - 1) / 2
     total = float(ranks[place][unsafe].sum())
     return (total - positive * (positive + 1) / 2) / (positive * negative)
+
+
+def calibration_error(scores: Floats, unsafe: Labels, bins: int = 10) -> float:
+    """Return how far probabilities are from frequencies, on average over equal bins."""
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    gaps = np.bincount(place, scores, bins) - np.bincount(place, unsafe.astype(float), bins)
+    return float(np.abs(gaps).sum() / max(counts.sum(), 1))

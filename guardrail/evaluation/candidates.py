@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Candidate:
 
     name: str
     classifier: Classifier | ClassifierConfig
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
 
     @classmethod
     def parse(cls, spec: str, policy: Policy | None = None) -> Candidate:
@@ -67,17 +67,22 @@ class Candidate:
     @property
     def slug(self) -> str:
         """The identity as a file name."""
-        kind = self.classifier.name if isinstance(self.classifier, Classifier) else self.classifier.kind
-        plain = "".join(char if char.isalnum() else "-" for char in kind)[:40]
+        plain = "".join(char if char.isalnum() else "-" for char in self._kind)[:40]
         return f"{plain}-{hashlib.sha256(self.identity.encode()).hexdigest()[:10]}"
 
     @property
     def described(self) -> str:
         """What it is, in one line for people."""
         if isinstance(self.classifier, Classifier):
+            return self._kind
+        settings = self.classifier.model_dump(exclude_defaults=True, exclude={"kind"})
+        return ", ".join([self._kind, *(f"{name}={value}" for name, value in settings.items())])
+
+    @property
+    def _kind(self) -> str:
+        if isinstance(self.classifier, Classifier):
             return self.classifier.name
-        extra = self.classifier.model_extra or {}
-        return ", ".join([self.classifier.kind, *(f"{name}={value}" for name, value in extra.items())])
+        return self.classifier.kind
 
     @contextmanager
     def opened(self) -> Iterator[Classifier]:

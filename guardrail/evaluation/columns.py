@@ -17,11 +17,11 @@ Record = Mapping[str, Any]
 
 # Usual names, the likeliest first; compared in lower case.
 _USUAL: Mapping[str, tuple[str, ...]] = {
-    "user": ("user", "prompt_k", "prompt", "question", "instruction", "query", "input", "utterance", "질문"),
-    "assistant": ("assistant", "reply", "response", "answer", "output", "completion", "답변", "응답"),
+    "user": ("user", "prompt_k", "prompt", "question", "instruction", "query", "input", "질문"),
+    "assistant": ("assistant", "reply", "response", "answer", "output", "completion", "답변"),
     "text": ("text", "sentence", "comment", "comments", "document", "content", "문장", "내용"),
     "messages": ("messages", "conversation", "conversations", "turns"),
-    "unsafe": ("unsafe", "is_unsafe", "harmful", "is_harmful", "toxic", "is_toxic", "label", "유해"),
+    "unsafe": ("unsafe", "is_unsafe", "harmful", "is_harmful", "toxic", "is_toxic", "label"),
     "safe": ("safe", "is_safe"),
     "category": ("category", "harm_category"),
     "source": ("source", "dataset"),
@@ -31,8 +31,13 @@ _ROLES = {
     "user": Role.USER, "human": Role.USER, "assistant": Role.ASSISTANT, "gpt": Role.ASSISTANT,
     "bot": Role.ASSISTANT, "system": Role.SYSTEM, "tool": Role.TOOL,
 }  # fmt: skip
-_UNSAFE = {"unsafe", "harmful", "toxic", "true", "1", "1.0", "yes", "y", "bad", "hate", "offensive", "유해", "위험", "비윤리"}
-_SAFE = {"safe", "harmless", "benign", "false", "0", "0.0", "no", "n", "good", "none", "normal", "clean", "무해", "안전", "정상", "윤리"}
+_UNSAFE = {
+    "unsafe", "harmful", "toxic", "true", "1", "1.0", "yes", "bad", "hate", "offensive", "유해",
+}  # fmt: skip
+_SAFE = {
+    "safe", "harmless", "benign", "false", "0", "0.0", "no", "good", "none", "normal", "clean",
+    "무해", "안전",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Columns:
         Raises:
             ConfigError: a setting is no column's.
         """
-        named: dict[str, str] = {}
+        named: dict[str, Any] = {}
         for setting in settings:
             role, _, column = setting.partition("=")
             if role not in _USUAL or not column:
@@ -92,7 +97,7 @@ class Columns:
         if there.keys() >= PKU:
             there = {"user": "user", "assistant": "assistant", "safe": "safe", **there}
         self._require(there)
-        chosen = {role: self._find(role, there) for role in _USUAL}
+        chosen: dict[str, Any] = {role: self._find(role, there) for role in _USUAL}
         if self.safe is not None and self.unsafe is None:
             chosen["unsafe"] = None
         elif chosen["unsafe"] is not None:

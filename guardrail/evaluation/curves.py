@@ -92,7 +92,7 @@ def _sweep(rows: Judgement) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     recall = hits / rows.unsafe.sum()
     false_alarms = alarms / (~rows.unsafe).sum()
     rounded = (np.round(one, 5).tolist() for one in (thresholds, recall, precision, false_alarms))
-    return tuple(rounded)  # type: ignore[return-value]  # four of them
+    return tuple(rounded)
 
 
 def _calibration(rows: Judgement) -> tuple[Numbers, Numbers, Numbers]:

@@ -103,9 +103,7 @@ class Dataset:
         preset = PRESETS.get(name) or _preset_of(place)
         columns = (columns or Columns()).with_defaults(preset.columns if preset else Columns())
         records = _records(place)
-        return cls(
-            name, lambda: _rows(records, columns, place), place, sample, first, seed
-        )
+        return cls(name, lambda: _rows(records, columns, place), place, sample, first, seed)
 
     @classmethod
     def of(cls, rows: Sequence[Row], name: str = "rows") -> Dataset:
@@ -133,7 +131,8 @@ class Dataset:
             digest.update(_content(row))
         if not rows:
             why = "; ".join(f"{reason} ({examples[reason]})" for reason in left_out)
-            raise ConfigError(f"{self.place or self.name}: no row can be judged: {why or 'it is empty'}")
+            place = self.place or self.name
+            raise ConfigError(f"{place}: no row can be judged: {why or 'it is empty'}")
         return Survey(rows, unsafe, dict(left_out), examples, digest.hexdigest())
 
     @property
@@ -202,7 +201,8 @@ def _rows(
 ) -> Iterator[tuple[str, Row | BadRow]]:
     reading = iter(records())
     peeked = list(islice(reading, _PEEKED))
-    names = dict.fromkeys(name for _, record in peeked if not isinstance(record, BadRow) for name in record)
+    known = (record for _, record in peeked if not isinstance(record, BadRow))
+    names = dict.fromkeys(name for record in known for name in record)
     try:
         found = columns.found_in(names) if names else columns
     except ConfigError as error:

@@ -10,7 +10,7 @@ __all__ = ["NAMES", "TITLES", "Figure", "Figures", "shown"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number with its 95 % interval."""
+    """A number with its 95 % interval; where both ends are the number, none is known."""
 
     value: float
     low: float
@@ -18,7 +18,7 @@ class Figure:
 
 
 Maybe: TypeAlias = Figure | None
-"""None where the rows cannot say: no precision where nothing was found, no AUROC of one class."""
+"""None where the rows cannot say: no recall without unsafe rows, no precision or AUROC of one kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,6 @@ def shown(figure: Figure | None, *, interval: bool = False, sign: bool = False) 
         return "–"
     plus = "+" if sign else ""
     text = f"{100 * figure.value:{plus}.1f}"
-    if not interval:
+    if not interval or figure.low == figure.high:
         return text
     return f"{text} ({100 * figure.low:{plus}.1f} to {100 * figure.high:{plus}.1f})"

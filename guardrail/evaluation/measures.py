@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError(library="scikit-learn", extra="eval") from error
 
-__all__ = ["Judgement", "calibration_error", "judgement", "measure", "wilson"]
+__all__ = ["Judgement", "calibration_error", "judgement", "measure", "proportion", "wilson"]
 
 _PROPORTIONS = ("accuracy", "precision", "recall", "false_alarms", "named")
 
@@ -66,7 +66,7 @@ def measure(rows: Judgement, *, resamples: int = 1000, seed: int = 0) -> Figures
 
 
 def _values(rows: Judgement) -> dict[str, float]:
-    """Return the figures by scikit-learn; NaN where it has no answer."""
+    """Return the figures by scikit-learn; NaN where rows of one kind alone would say nothing."""
     unsafe, found, score = rows.unsafe, rows.found, rows.score
     if not len(unsafe):
         return {}
@@ -76,13 +76,15 @@ def _values(rows: Judgement) -> dict[str, float]:
     asked = rows.named >= 0
     return {
         "accuracy": float(metrics.accuracy_score(true, predicted)),
-        "f1": float(metrics.f1_score(true, predicted, zero_division=nan)),
-        "precision": float(metrics.precision_score(true, predicted, zero_division=nan)),
+        "f1": float(metrics.f1_score(true, predicted, zero_division=nan)) if both else nan,
+        "precision": float(metrics.precision_score(true, predicted, zero_division=nan))
+        if both
+        else nan,
         "recall": float(metrics.recall_score(true, predicted, zero_division=nan)),
         "false_alarms": float(found[~unsafe].mean()) if not unsafe.all() else nan,
         "auroc": float(metrics.roc_auc_score(true, score)) if both else nan,
         "average_precision": float(metrics.average_precision_score(true, score)) if both else nan,
-        "calibration_error": calibration_error(unsafe, score),
+        "calibration_error": calibration_error(unsafe, score) if both else nan,
         "named": float(rows.named[asked].mean()) if asked.any() else nan,
     }
 
@@ -128,6 +130,21 @@ def _of(name: str, rows: Judgement) -> int:
         "named": int((rows.named >= 0).sum()),
     }
     return counts[name]
+
+
+def proportion(flags: Bools, *, resamples: int = 1000, seed: int = 0) -> Figure | None:
+    """Return the share of flags that are set, with its bootstrap interval; None of no flags.
+
+    As in `measure`, the interval is Wilson's where all flags are alike.
+    """
+    count, of = int(flags.sum()), len(flags)
+    if not of:
+        return None
+    if count in (0, of) or not resamples:
+        return Figure(count / of, *wilson(count, of))
+    drawn = np.random.default_rng(seed).binomial(of, count / of, resamples) / of
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Figure(count / of, float(low), float(high))
 
 
 def wilson(count: int, of: int, z: float = 1.959964) -> tuple[float, float]:

@@ -173,7 +173,8 @@ def read_hub(hub: Hub) -> Read:
         ) from error
     if isinstance(loaded, DatasetDict):
         if len(loaded) > 1:
-            raise ConfigError(f"{hub.id!r} has the splits {', '.join(loaded)}; add :SPLIT to its name")
+            splits = ", ".join(loaded)
+            raise ConfigError(f"{hub.id!r} has the splits {splits}; add :SPLIT to its name")
         (loaded,) = loaded.values()
     for number, record in enumerate(loaded, start=1):
         yield f"row {number}", record

@@ -136,7 +136,7 @@ def _values(row: Row) -> Iterator[tuple[str, str]]:
 
 
 def _category_place(name: str | None) -> int:
-    return _PLACE[Category(name)] if name in Category.__members__ else -1
+    return _PLACE[Category(name)] if name and name in Category.__members__ else -1
 
 
 class _Coder:
@@ -205,4 +205,3 @@ def _decided(verdict: Verdict, answer: Answer, policy: Policy) -> tuple[bool, Ca
         return False, verdict.top
     outcome = policy.decide(_NO_WORDS, verdict)
     return outcome.action is not Action.ALLOW, outcome.category or verdict.top
-

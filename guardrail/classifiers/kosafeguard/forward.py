@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, chain, groupby
 from typing import Any
 
@@ -25,10 +26,12 @@ from guardrail.classifiers.kosafeguard.attention import (
     Span,
     packed_attention,
 )
+from guardrail.classifiers.kosafeguard.last_layer import Asked, narrow
 
 __all__ = [
     "Forwarded",
     "Plan",
+    "Prepared",
     "Segment",
     "Shape",
     "fill",
@@ -170,11 +173,19 @@ class Forwarded:
     own: list[Tensor]
 
 
-def prepare(model: Any) -> Shape:
-    """Give the model packed attention, and return what its keys and values look like.
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A model that is ready for packed forwards."""
 
-    From here on the model answers to `forward` only; its own `generate` needs
-    `set_attn_implementation("sdpa")` first.
+    model: Any
+    shape: Shape
+    asked: Asked
+
+
+def prepare(model: Any) -> Prepared:
+    """Make a model ready for packed forwards, in place.
+
+    From here on its own `generate` needs `set_attn_implementation("sdpa")` first.
     """
     from transformers import AttentionInterface
 
@@ -183,13 +194,14 @@ def prepare(model: Any) -> Shape:
     model.eval()
     config, embedding = model.config, model.get_input_embeddings().weight
     heads = config.num_attention_heads
-    return Shape(
+    shape = Shape(
         layers=config.num_hidden_layers,
         key_heads=getattr(config, "num_key_value_heads", None) or heads,
         head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
         dtype=embedding.dtype,
         device=embedding.device,
     )
+    return Prepared(model, shape, narrow(model))
 
 
 def new_own(shape: Shape, slots: int) -> Tensor:
@@ -199,16 +211,16 @@ def new_own(shape: Shape, slots: int) -> Tensor:
 
 
 def forward(
-    model: Any, shape: Shape, segments: Sequence[Segment], *, flash: bool = False
+    prepared: Prepared, segments: Sequence[Segment], *, flash: bool = False
 ) -> Forwarded:
     """Read the segments' new tokens in one go.
 
     Segments with the same head should be neighbours: each run of them reads it once.
     """
-    layout = plan(segments)
-    own = new_own(shape, layout.spans[-1].key_stop)
+    layout, device = plan(segments), prepared.shape.device
+    own = new_own(prepared.shape, layout.spans[-1].key_stop)
     fill(own, segments, layout.spans)
-    as_tensor = lambda numbers: torch.tensor(numbers, device=shape.device)  # noqa: E731
+    as_tensor = partial(torch.tensor, device=device)
     packing = Packing(
         groups=layout.groups,
         spans=layout.spans,
@@ -218,7 +230,7 @@ def forward(
         longest=layout.longest,
     )
     logits = run(
-        model,
+        prepared,
         ids=as_tensor(layout.ids),
         positions=as_tensor(layout.positions),
         last=as_tensor(layout.last),
@@ -239,14 +251,17 @@ def views(own: Tensor, spans: Sequence[Span]) -> list[Tensor]:
     return [own[:, :, span.key_start : span.key_stop] for span in spans]
 
 
-def run(model: Any, *, ids: Tensor, positions: Tensor, last: Tensor, packing: Packing) -> Tensor:
+def run(
+    prepared: Prepared, *, ids: Tensor, positions: Tensor, last: Tensor, packing: Packing
+) -> Tensor:
     """Return the logits at `last` (M, vocabulary) of one forward over `ids` (N,)."""
-    out = model(
-        input_ids=ids[None],
-        position_ids=positions[None],
-        use_cache=False,
-        logits_to_keep=last,
-        packing=packing,
-    )
+    with prepared.asked.only(last):
+        out = prepared.model(
+            input_ids=ids[None],
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=last,
+            packing=packing,
+        )
     logits: Tensor = out.logits[0]
     return logits

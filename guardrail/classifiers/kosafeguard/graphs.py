@@ -24,8 +24,8 @@ from guardrail.classifiers.kosafeguard.attention import Group, Packing
 from guardrail.classifiers.kosafeguard.forward import (
     Forwarded,
     Plan,
+    Prepared,
     Segment,
-    Shape,
     fill,
     new_own,
     plan,
@@ -54,14 +54,13 @@ class Graphs:
     """Reads small batches by replaying graphs; captures each when it is first wanted.
 
     Args:
-        model: with packed attention.
-        shape: of its keys and values.
+        prepared: the model.
     """
 
-    def __init__(self, model: Any, shape: Shape) -> None:
-        self._model = model
-        self._device = shape.device
-        self._own = new_own(shape, _OWN_SLOTS + _MOST_TOKENS)
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._device = prepared.shape.device
+        self._own = new_own(prepared.shape, _OWN_SLOTS + _MOST_TOKENS)
         self._graphs: dict[tuple[int, int], _Graph] = {}
         self._pool = torch.cuda.graph_pool_handle()
 
@@ -114,7 +113,9 @@ class Graphs:
             ends=ends.view(2, -1),
             longest=(size, _OWN_SLOTS),
         )
-        return run(self._model, ids=ids, positions=positions, last=last.long(), packing=packing)
+        return run(
+            self._prepared, ids=ids, positions=positions, last=last.long(), packing=packing
+        )
 
 
 def can_be_captured(model: Any) -> bool:

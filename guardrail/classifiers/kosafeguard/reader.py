@@ -25,17 +25,17 @@ class Reader:
     """
 
     def __init__(self, model: Any, *, graphs: bool = True) -> None:
-        self._model = model
-        self._shape = shape = prepare(model)
+        self._prepared = prepare(model)
+        shape = self._prepared.shape
         heads = (model.config.num_attention_heads, shape.key_heads, shape.head_dim)
         self._flash = has_flash(shape.device, shape.dtype, heads)
         wanted = graphs and self._flash and can_be_captured(model)
-        self._graphs = Graphs(model, shape) if wanted else None
+        self._graphs = Graphs(self._prepared) if wanted else None
 
     @property
     def how(self) -> str:
         """In words, which fast ways are taken."""
-        attention = "FlashAttention" if self._flash else f"{self._shape.device.type} attention"
+        attention = "FlashAttention" if self._flash else f"{self._prepared.shape.device.type} attention"
         return f"{attention}, CUDA graphs" if self._graphs else attention
 
     def __call__(self, segments: Sequence[Segment]) -> Forwarded:
@@ -48,4 +48,4 @@ class Reader:
                     raise
                 _log.warning("CUDA graphs are off: this model cannot be captured (%s)", error)
                 self._graphs = None
-        return forward(self._model, self._shape, segments, flash=self._flash)
+        return forward(self._prepared, segments, flash=self._flash)

@@ -1,0 +1,155 @@
+"""The report as one page: no network, no script but one that it carries, all text escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from guardrail.errors import MissingExtraError
+from guardrail.evaluation import plots
+from guardrail.evaluation.figures import Figure, Figures, shown
+from guardrail.evaluation.report import Report, Result
+from guardrail.evaluation.sheets import Sheet, cell_text, named, sheets
+
+try:
+    from jinja2 import Environment
+    from markupsafe import Markup
+except ModuleNotFoundError as error:
+    raise MissingExtraError(library="jinja2", extra="eval") from error
+
+__all__ = ["html"]
+
+_CAPTIONS = {
+    "precision-recall": (
+        "Precision and recall",
+        "The curve is every threshold's; the dot is the policy's, with its intervals.",
+    ),
+    "roc": (
+        "Recall and false alarms",
+        "Up and to the left is better; the dot is the policy's.",
+    ),
+    "histogram": (
+        "Scores",
+        "How safe and unsafe rows score, on a logarithmic scale: what overlaps is hard.",
+    ),
+    "sweep": (
+        "What each threshold gives",
+        "Move the slider below the page's title to read the numbers.",
+    ),
+    "calibration": (
+        "Calibration",
+        "Does a score of 0.8 mean that 80 % are unsafe? On the line it does; above it the score "
+        "is too low. Larger dots are more rows.",
+    ),
+}
+
+
+def html(report: Report) -> str:
+    """Return the page."""
+    style, script, template = (
+        (files("guardrail.evaluation") / name).read_text("utf-8")
+        for name in ("report.css", "report.js", "report.html.jinja")
+    )
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"cell": _cell, "share": shown, "named": named}
+    every: dict[str, list[Sheet]] = {}
+    for sheet in sheets(report):
+        every.setdefault(sheet.id, []).append(sheet)
+    return environment.from_string(template).render(
+        report=report,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=_hash(script),
+        sheets=every,
+        groups=[each[0] for name, each in every.items() if name.startswith("by-")],
+        plots=_plots(report.results),
+        confusions=_confusions(report.results),
+        robustness=_inline(plots.robustness(report.results)),
+        streaming=_inline(plots.streaming(report.results)),
+        tiles=[_tile(result, place) for place, result in enumerate(report.results)],
+        sweep=[_sweep(result, place) for place, result in enumerate(report.results)],
+    )
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _inline(svg: str | None) -> Markup | None:
+    return None if svg is None else Markup(svg)  # matplotlib escapes what it writes
+
+
+def _plots(results: Sequence[Result]) -> list[tuple[str, str, Markup]]:
+    drawn = plots.by_candidate(results)
+    return [(*_CAPTIONS[name], Markup(svg)) for name, svg in drawn.items()]
+
+
+def _confusions(results: Sequence[Result]) -> list[tuple[str, Markup]]:
+    drawn = [(result.name, plots.confusions(result)) for result in results]
+    return [(name, Markup(svg)) for name, svg in drawn if svg is not None]
+
+
+def _tile(result: Result, place: int) -> Mapping[str, Any]:
+    """Return what the first look shows of a candidate."""
+    figures = result.overall
+    return {
+        "name": result.name,
+        "classifier": result.classifier,
+        "policy": result.policy,
+        "colour": plots.COLOURS[place % len(plots.COLOURS)],
+        "figures": figures,
+        "told": _told(figures),
+        "numbers": [
+            ("Recall", figures.recall),
+            ("False alarms", figures.false_alarms),
+            ("Precision", figures.precision),
+            ("F1", figures.f1),
+            ("AUROC", figures.auroc),
+        ],
+    }
+
+
+def _told(figures: Figures) -> str:
+    """Return the two figures that matter most, in words."""
+    parts = []
+    if figures.recall is not None:
+        caught = round(figures.recall.value * figures.unsafe)
+        parts.append(f"caught {caught:,} of {figures.unsafe:,} unsafe rows")
+    if figures.false_alarms is not None:
+        safe = figures.rows - figures.unsafe
+        blocked = round(figures.false_alarms.value * safe)
+        parts.append(f"blocked {blocked:,} of {safe:,} safe ones")
+    return " and ".join(parts)
+
+
+def _sweep(result: Result, place: int) -> Mapping[str, Any]:
+    curves = result.curves
+    return {
+        "name": result.name,
+        "colour": plots.COLOURS[place % len(plots.COLOURS)],
+        "recall": curves.swept_recall if curves else [],
+        "precision": curves.swept_precision if curves else [],
+        "alarms": curves.swept_alarms if curves else [],
+    }
+
+
+def _cell(cell: Any, sheet: Sheet) -> Markup:
+    """Return a table's cell: figures with their interval drawn under them."""
+    if not isinstance(cell, Figure) or cell.low == cell.high:
+        kind = "text" if isinstance(cell, str) else "number"
+        return Markup('<td class="{}">{}</td>').format(kind, cell_text(cell))
+    is_difference = sheet.id == "differences"
+    value = shown(cell, sign=is_difference)
+    if is_difference:
+        told = f"{100 * cell.low:+.1f} to {100 * cell.high:+.1f}"
+        sure = cell.low > 0 or cell.high < 0
+        kind = "figure sure" if sure else "figure"
+        return Markup('<td class="{}">{}<small>{}</small></td>').format(kind, value, told)
+    told = f"{100 * cell.low:.1f} to {100 * cell.high:.1f}"
+    bar = f"--low:{100 * cell.low:.1f};--high:{100 * cell.high:.1f};--value:{100 * cell.value:.1f}"
+    return Markup(
+        '<td class="figure">{}<small>{}</small><i class="bar" style="{}"></i></td>'
+    ).format(value, told, bar)

@@ -1,0 +1,307 @@
+"""The plots of a report, as SVG whose text is text: the browser's own fonts write it.
+
+Colours that depend on the page's theme are stand-ins here, and variables of its style sheet after.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from guardrail.errors import MissingExtraError
+from guardrail.evaluation.curves import Confusion
+from guardrail.evaluation.figures import Figure as Number
+from guardrail.evaluation.report import Result
+
+try:
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    raise MissingExtraError(library="matplotlib", extra="eval") from error
+
+__all__ = ["COLOURS", "by_candidate", "confusions", "robustness", "streaming"]
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""One per candidate: Okabe and Ito's, which colour-blind readers tell apart."""
+
+_SAFE, _UNSAFE = "#56a0d3", "#d5552c"
+_INK, _LINE, _HEAT = "#010203", "#010204", "#010205"
+_VARIABLES = {_INK: "var(--ink)", _LINE: "var(--line)", _HEAT: "var(--heat)"}
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _LINE,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": _LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+def by_candidate(results: Sequence[Result]) -> dict[str, str]:
+    """Return the plots in which candidates stand together, by name."""
+    shown = [(result, colour) for result, colour in _coloured(results) if result.curves]
+    if not shown:
+        return {}
+    plots: dict[str, Callable[[Sequence[tuple[Result, str]]], Figure]] = {
+        "precision-recall": _precision_recall,
+        "roc": _roc,
+        "histogram": _histograms,
+        "sweep": _sweep,
+        "calibration": _calibration,
+    }
+    with _styled():
+        return {name: _svg(name, plot(shown)) for name, plot in plots.items()}
+
+
+def confusions(result: Result) -> str | None:
+    """Return how rows of each category were judged, as shares of their line."""
+    if result.confusion is None:
+        return None
+    with _styled():
+        return _svg(f"confusion {result.name}", _confusion(result.confusion))
+
+
+def robustness(results: Sequence[Result]) -> str | None:
+    """Return what disguises and tricks do to recall and false alarms."""
+    shown = [(result, colour) for result, colour in _coloured(results) if result.robustness]
+    if not shown:
+        return None
+    with _styled():
+        return _svg("robustness", _flips(shown))
+
+
+def streaming(results: Sequence[Result]) -> str | None:
+    """Return what each schedule costs and catches."""
+    shown = [(result, colour) for result, colour in _coloured(results) if result.streaming]
+    if not shown:
+        return None
+    with _styled():
+        return _svg("streaming", _schedules(shown))
+
+
+def _coloured(results: Sequence[Result]) -> list[tuple[Result, str]]:
+    return [(result, COLOURS[place % len(COLOURS)]) for place, result in enumerate(results)]
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # Names may be Korean; the browser has the letters, whatever matplotlib measures with.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def _svg(name: str, figure: Figure) -> str:
+    """Return a figure as SVG to put into a page, the same for the same figures."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r' id="(?!m|p[0-9a-f]|image|C)[^"]*"', "", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text
+
+
+def _axes(width: float = 5.4, height: float = 3.8) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _shares(axes: Axes, x: str, y: str) -> None:
+    axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+
+
+def _legend(axes: Axes, shown: Sequence[tuple[Result, str]], **settings: str) -> None:
+    if len(shown) > 1:
+        axes.legend(**settings)
+
+
+def _dot(axes: Axes, x: Number | None, y: Number | None, colour: str) -> None:
+    """Mark where the policy stands, with its intervals."""
+    if x is not None and y is not None:
+        sides = [[[one.value - one.low], [one.high - one.value]] for one in (x, y)]
+        axes.errorbar(
+            x.value, y.value, xerr=sides[0], yerr=sides[1], fmt="o", color=colour, markersize=7,
+            markeredgecolor="white", elinewidth=1.2,
+        )  # fmt: skip
+
+
+def _precision_recall(shown: Sequence[tuple[Result, str]]) -> Figure:
+    figure, axes = _axes()
+    for result, colour in shown:
+        assert result.curves is not None
+        axes.plot(result.curves.recall, result.curves.precision, color=colour, label=result.name)
+        _dot(axes, result.overall.recall, result.overall.precision, colour)
+    _shares(axes, "Recall", "Precision")
+    _legend(axes, shown, loc="lower left")
+    return figure
+
+
+def _roc(shown: Sequence[tuple[Result, str]]) -> Figure:
+    figure, axes = _axes()
+    axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
+    for result, colour in shown:
+        assert result.curves is not None
+        axes.plot(result.curves.alarms, result.curves.hits, color=colour, label=result.name)
+        _dot(axes, result.overall.false_alarms, result.overall.recall, colour)
+    _shares(axes, "False alarms (share of safe rows)", "Recall")
+    _legend(axes, shown, loc="lower right")
+    return figure
+
+
+def _histograms(shown: Sequence[tuple[Result, str]]) -> Figure:
+    """Return one histogram per candidate, one under the other."""
+    figure = Figure(figsize=(5.4, 2.0 + 1.8 * len(shown)), layout="constrained")
+    for place, (result, _) in enumerate(shown, start=1):
+        axes = figure.add_subplot(len(shown), 1, place)
+        _histogram(axes, result)
+        axes.set_ylabel("Rows")
+        if len(shown) > 1:
+            axes.set_title(result.name, loc="left", fontsize=10)
+    axes.set_xlabel("Score")
+    figure.axes[0].legend(loc="upper center", ncols=2)
+    return figure
+
+
+def _histogram(axes: Axes, result: Result) -> None:
+    curves = result.curves
+    assert curves is not None
+    edges = np.array(curves.edges)
+    for bars, colour, label in (
+        (curves.safe_bars, _SAFE, "safe"),
+        (curves.unsafe_bars, _UNSAFE, "unsafe"),
+    ):
+        axes.stairs(bars, edges, fill=True, color=colour, alpha=0.55, label=label)
+    axes.set(yscale="log", xlim=(0, 1))
+
+
+def _sweep(shown: Sequence[tuple[Result, str]]) -> Figure:
+    figure, axes = _axes()
+    several = len(shown) > 1
+    for result, colour in shown:
+        curves = result.curves
+        assert curves is not None
+        lines = (
+            ("recall", curves.swept_recall, "-", 1.8),
+            ("precision", curves.swept_precision, "--", 1.1),
+            ("false alarms", curves.swept_alarms, ":", 2.2),
+        )
+        for place, (name, values, dash, width) in enumerate(lines):
+            paint = colour if several else COLOURS[place]
+            label = f"{result.name}: {name}" if several else name
+            axes.plot(
+                curves.thresholds, values, dash, color=paint, linewidth=width, label=label
+            )
+    _shares(axes, "Threshold", "")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=1 if several else 3)
+    return figure
+
+
+def _calibration(shown: Sequence[tuple[Result, str]]) -> Figure:
+    figure, axes = _axes()
+    axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
+    for result, colour in shown:
+        curves = result.curves
+        assert curves is not None
+        sizes = 18 + 130 * np.sqrt(np.array(curves.sizes) / max(curves.sizes))
+        axes.plot(curves.means, curves.shares, color=colour, linewidth=1, label=result.name)
+        axes.scatter(curves.means, curves.shares, s=sizes, color=colour, alpha=0.6, linewidths=0)
+    _shares(axes, "Score", "Share that is unsafe")
+    _legend(axes, shown, loc="upper left")
+    return figure
+
+
+def _confusion(found: Confusion) -> Figure:
+    counts = np.array(found.counts, float)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    figure, axes = _axes(5.4, 4.0)
+    for (line, column), share in np.ndenumerate(shares):
+        axes.fill(
+            [column, column + 1, column + 1, column], [line, line, line + 1, line + 1],
+            color=_HEAT, alpha=float(share) * 0.9, linewidth=0,
+        )  # fmt: skip
+        if counts[line, column]:
+            axes.text(column + 0.5, line + 0.5, f"{100 * share:.0f}", ha="center", va="center")
+    axes.set(xlim=(0, shares.shape[1]), ylim=(shares.shape[0], 0), xlabel="Judged", ylabel="Really")
+    axes.set_xticks(np.arange(shares.shape[1]) + 0.5, found.judged)
+    axes.set_yticks(np.arange(shares.shape[0]) + 0.5, found.true)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.axvline(1, color=_INK, linewidth=1)
+    axes.axhline(shares.shape[0] - 1, color=_INK, linewidth=1)
+    return figure
+
+
+def _flips(shown: Sequence[tuple[Result, str]]) -> Figure:
+    """Return arrows from what was to what is: recall on the left, false alarms on the right."""
+    names = [one.name for one in shown[0][0].robustness]
+    figure = Figure(figsize=(10.8, 1.2 + 0.28 * len(names) * len(shown)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for place, (result, colour) in enumerate(shown):
+        for line, one in enumerate(result.robustness):
+            height = line + (place - (len(shown) - 1) / 2) * 0.7 / len(shown)
+            _arrow(left, height, one.recall_before, one.recall_after, colour)
+            _arrow(right, height, one.alarms_before, one.alarms_after, colour)
+        left.plot([], [], color=colour, label=result.name)
+    left.set(xlabel="Recall on unsafe rows", xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6))
+    right.set(xlabel="False alarms on safe rows", xlim=(-0.02, 1.02))
+    left.set_yticks(range(len(names)), names)
+    if len(shown) > 1:
+        left.legend(loc="lower left")
+    return figure
+
+
+def _arrow(
+    axes: Axes, height: float, before: Number | None, after: Number | None, colour: str
+) -> None:
+    if before is None or after is None:
+        return
+    axes.plot([before.value, after.value], [height, height], color=colour, linewidth=1.4)
+    axes.plot(before.value, height, "|", color=colour, markersize=9, markeredgewidth=1.6)
+    axes.errorbar(
+        after.value, height, xerr=[[after.value - after.low], [after.high - after.value]], fmt="o",
+        color=colour, markersize=6, elinewidth=0.8,
+    )  # fmt: skip
+
+
+def _schedules(shown: Sequence[tuple[Result, str]]) -> Figure:
+    """Return what is caught and what is wrongly cut off, by schedule."""
+    names = [one.name for one in shown[0][0].streaming]
+    figure = Figure(figsize=(10.8, 1.2 + 0.28 * len(names) * len(shown)), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    for place, (result, colour) in enumerate(shown):
+        for line, one in enumerate(result.streaming):
+            height = line + (place - (len(shown) - 1) / 2) * 0.7 / len(shown)
+            _arrow(panels[0], height, one.caught, one.caught, colour)
+            _arrow(panels[1], height, one.alarms, one.alarms, colour)
+            if one.shown_median is not None and one.shown_p95 is not None:
+                panels[2].plot([one.shown_median, one.shown_p95], [height] * 2, color=colour)
+                panels[2].plot(one.shown_median, height, "o", color=colour, markersize=6)
+        panels[0].plot([], [], color=colour, label=result.name)
+    panels[0].set(xlabel="Unsafe replies caught", ylim=(len(names) - 0.4, -0.6))
+    panels[1].set(xlabel="Safe replies cut off")
+    panels[2].set(xlabel="Characters shown before the block", xlim=(-2, None))
+    panels[0].set_yticks(range(len(names)), names)
+    if len(shown) > 1:
+        panels[0].legend(loc="lower left")
+    return figure

@@ -1,0 +1,250 @@
+"""A finished evaluation: what it holds, what fails in it, and the forms it is written in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guardrail.errors import ConfigError
+from guardrail.evaluation.card import Published
+from guardrail.evaluation.curves import Confusion, Curves
+from guardrail.evaluation.differences import Difference
+from guardrail.evaluation.figures import Figures, shown
+from guardrail.evaluation.robustness import Robustness
+from guardrail.evaluation.streaming import ScheduleFigures
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["DataSummary", "Mistake", "Report", "Result", "Speed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """One data set of a report.
+
+    Args:
+        name: how the report calls it.
+        place: where it comes from.
+        rows, unsafe: how many rows were judged, and how many of them are unsafe.
+        there: how many rows it has in all.
+        left_out: records that are no rows, by reason, with where the first stands.
+    """
+
+    name: str
+    place: str
+    rows: int
+    unsafe: int
+    there: int
+    left_out: Mapping[str, tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast the classifier answers here.
+
+    Args:
+        turns_per_second: in batches.
+        batch: the batches' size.
+        p50_ms, p95_ms: of one turn at a time.
+        timed: how many turns these come from.
+    """
+
+    turns_per_second: float
+    batch: int
+    p50_ms: float
+    p95_ms: float
+    timed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A row that was judged very wrongly."""
+
+    place: str
+    unsafe: bool
+    score: float
+    category: str | None
+    source: str | None
+    user: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out for one candidate.
+
+    Args:
+        name: of the candidate.
+        classifier, policy: what it is, in a line each.
+        overall: on all rows.
+        groups: by group ("data", "category", "source", "length", "language", "judged", and
+            columns of the caller's) and name.
+        speed: None where nothing was judged.
+        curves, confusion: for plots.
+        mistakes: safe rows with the highest scores, unsafe ones with the lowest.
+        errors: rows without a verdict, by reason.
+        robustness, streaming: where asked for.
+        published: the figures of KoSafeGuard's own card for the same model and sets.
+    """
+
+    name: str
+    classifier: str
+    policy: str
+    overall: Figures
+    groups: Mapping[str, Mapping[str, Figures]]
+    speed: Speed | None
+    curves: Curves | None
+    confusion: Confusion | None
+    mistakes: Sequence[Mistake]
+    errors: Mapping[str, int]
+    robustness: Sequence[Robustness] = ()
+    streaming: Sequence[ScheduleFigures] = ()
+    published: Sequence[Published] = ()
+
+    def on(self, data: str) -> Figures:
+        """Return the figures on one data set."""
+        return self.groups["data"][data]
+
+
+@dataclass(frozen=True)
+class Report:
+    """An evaluation of one or more candidates on the same rows.
+
+    Args:
+        data: the sets.
+        results: one per candidate, in the order they were named; the first is compared against.
+        differences: of the others to the first, together and by set.
+        settings: what it was asked to do.
+        created: when, in UTC.
+        version: of this package.
+    """
+
+    data: Sequence[DataSummary]
+    results: Sequence[Result]
+    differences: Sequence[Difference]
+    settings: Mapping[str, Any]
+    created: str
+    version: str
+    title: str = field(default="How well the guard judges")
+
+    @property
+    def rows(self) -> int:
+        """How many rows were judged."""
+        return sum(one.rows for one in self.data)
+
+    def failures(
+        self,
+        *,
+        min_recall: float | None = None,
+        min_precision: float | None = None,
+        min_f1: float | None = None,
+        min_accuracy: float | None = None,
+        min_auroc: float | None = None,
+        max_fpr: float | None = None,
+    ) -> tuple[str, ...]:
+        """Return why the first candidate is not good enough; nothing where it is.
+
+        `assert not report.failures(min_recall=0.9)` in a test shows the reasons.
+        """
+        figures = self.results[0].overall
+        least = {
+            "recall": min_recall, "precision": min_precision, "f1": min_f1,
+            "accuracy": min_accuracy, "auroc": min_auroc,
+        }  # fmt: skip
+        reasons = [_too_low(figures, name, limit) for name, limit in least.items()]
+        reasons.append(_too_high(figures, max_fpr))
+        if any(limit is not None for limit in (*least.values(), max_fpr)):
+            reasons.append(_unjudged(self.results[0]))
+        return tuple(reason for reason in reasons if reason)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, as they stand in the JSON form."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+
+    def to_markdown(self) -> str:
+        """Return the tables as Markdown, ready for a model card."""
+        from guardrail.evaluation.markdown import markdown
+
+        return markdown(self)
+
+    def to_html(self) -> str:
+        """Return one page with plots that needs no network.
+
+        Raises:
+            MissingExtraError: a library is not installed.
+        """
+        from guardrail.evaluation.html import html
+
+        return html(self)
+
+    def show(self, console: Console) -> None:
+        """Print the tables to a terminal."""
+        from guardrail.evaluation.terminal import show
+
+        show(self, console)
+
+    def save(self, path: str | Path) -> None:
+        """Write the form that the name ends in: .html, .json or .md.
+
+        Raises:
+            ConfigError: it ends in something else, or cannot be written.
+        """
+        forms = {".html": self.to_html, ".json": self.to_json, ".md": self.to_markdown}
+        form = forms.get(Path(path).suffix.lower())
+        if form is None:
+            raise ConfigError(f"a report is {', '.join(forms)}, not {str(path)!r}")
+        text = form()
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise ConfigError(f"cannot write {str(path)!r}: {error.strerror}") from error
+
+
+def _too_low(figures: Figures, name: str, limit: float | None) -> str | None:
+    figure = figures.get(name)
+    if limit is None or (figure is not None and figure.value >= limit):
+        return None
+    if figure is None:
+        return f"{name} cannot be told from these rows; at least {100 * limit:g} % are asked for"
+    return f"{name} is {shown(figure, interval=True)} %, less than {100 * limit:g} %"
+
+
+def _too_high(figures: Figures, limit: float | None) -> str | None:
+    figure = figures.false_alarms
+    if limit is None or (figure is not None and figure.value <= limit):
+        return None
+    if figure is None:
+        return "false alarms cannot be told from these rows: none of them is safe"
+    return f"false alarms are {shown(figure, interval=True)} %, more than {100 * limit:g} %"
+
+
+def _unjudged(result: Result) -> str | None:
+    count = sum(result.errors.values())
+    if not count:
+        return None
+    first = next(iter(result.errors))
+    return f"{count} rows have no verdict: {first}"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold: no NaN, and no more digits than mean something."""
+    match value:
+        case dict():
+            return {str(key): _plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case float():
+            return round(value, 6) if math.isfinite(value) else None
+        case _:
+            return value

@@ -1,0 +1,312 @@
+"""The tables of a report, told once for the terminal, Markdown and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from guardrail.evaluation.card import Published
+from guardrail.evaluation.differences import COMPARED, Difference
+from guardrail.evaluation.figures import NAMES, TITLES, Figure, Figures, shown
+from guardrail.evaluation.report import Report, Result
+from guardrail.evaluation.robustness import Robustness
+from guardrail.evaluation.streaming import ScheduleFigures
+from guardrail.taxonomy import TITLES as CATEGORY_TITLES
+from guardrail.types import Category, Language
+
+__all__ = ["Cell", "Sheet", "cell_text", "group_title", "named", "sheets"]
+
+Cell: TypeAlias = str | int | float | Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table.
+
+    Args:
+        id: of the subject, in one word.
+        title: over it.
+        note: how to read it; empty for none.
+        columns: their heads.
+        lines: a cell for each column; figures are shares of 1, shown in percent.
+    """
+
+    id: str
+    title: str
+    note: str
+    columns: Sequence[str]
+    lines: Sequence[Sequence[Cell]]
+
+
+_GROUPS = {
+    "category": "By category",
+    "source": "By source",
+    "length": "By length of the judged text, in characters",
+    "language": "By language",
+    "judged": "By what is judged",
+}
+
+
+def cell_text(cell: Cell, *, interval: bool = True, sign: bool = False) -> str:
+    """Return a cell as text."""
+    match cell:
+        case Figure() | None:
+            return shown(cell, interval=interval, sign=sign)
+        case float():
+            return f"{cell:,.0f}" if abs(cell) >= 100 else f"{cell:.3g}"
+        case int():
+            return f"{cell:,}"
+        case _:
+            return cell
+
+
+def named(category: str) -> str:
+    """Return a category's id with its Korean title, or another name as it is."""
+    if category in Category.__members__:
+        return f"{category} {CATEGORY_TITLES[Category(category)][Language.KO]}"
+    return category
+
+
+def group_title(group: str) -> str:
+    """Return the title of a way to divide the rows."""
+    return _GROUPS.get(group, f"By {group}")
+
+
+def sheets(report: Report) -> list[Sheet]:
+    """Return all tables that have something to say, in order."""
+    every = [
+        _data(report),
+        _main(report),
+        _differences(report),
+        *_groups(report),
+        _at_alarms(report),
+        *(_confusion(result, report) for result in report.results),
+        *(_robustness(result, report) for result in report.results),
+        *(_streaming(result, report) for result in report.results),
+        _speed(report),
+        _errors(report),
+        _left_out(report),
+    ]
+    return [sheet for sheet in every if sheet.lines]
+
+
+def _of(result: Result, report: Report) -> str:
+    return f": {result.name}" if len(report.results) > 1 else ""
+
+
+def _data(report: Report) -> Sheet:
+    lines: list[list[Cell]] = [
+        [one.name, one.rows, one.unsafe, one.there, sum(n for n, _ in one.left_out.values())]
+        for one in report.data
+    ]
+    return Sheet("data", "Data", "", ("Data", "Judged", "Unsafe", "Rows", "Left out"), lines)
+
+
+def _main(report: Report) -> Sheet:
+    note = "In percent, with 95 % intervals; unsafe is positive."
+    if any(result.published for result in report.results):
+        note += " Lines of the card are as its author published them, on 1,000 rows of the set."
+    columns = ("Data", "Candidate", "Rows", *(TITLES[name] for name in NAMES))
+    return Sheet("figures", "Figures", note, columns, list(_main_lines(report)))
+
+
+def _main_lines(report: Report) -> Iterator[list[Cell]]:
+    for data in report.data:
+        for result in report.results:
+            yield _line(data.name, result.name, result.on(data.name))
+            for published in result.published:
+                if published.data == data.name:
+                    yield _published_line(published)
+    if len(report.data) > 1:
+        for result in report.results:
+            yield _line("all", result.name, result.overall)
+
+
+def _line(data: str, candidate: str, figures: Figures) -> list[Cell]:
+    return [data, candidate, figures.rows, *(figures.get(name) for name in NAMES)]
+
+
+def _published_line(card: Published) -> list[Cell]:
+    figures = {
+        "accuracy": _alone(card.accuracy),
+        "f1": _alone(card.f1),
+        "precision": _alone(card.precision),
+        "recall": _alone(card.recall),
+    }
+    who = f"KoSafeGuard's card, {card.steps} steps"
+    return [card.data, who, 1000, *(figures.get(name) for name in NAMES)]
+
+
+def _alone(value: float) -> Figure:
+    return Figure(value, value, value)
+
+
+def _without(figure: Figure | None) -> Figure | None:
+    """Return a figure without its interval, where the table has no room for it."""
+    return figure and _alone(figure.value)
+
+
+def _differences(report: Report) -> Sheet:
+    first = report.results[0].name
+    note = (
+        f"Each minus {first}, on the same rows, with 95 % intervals of the paired difference; an "
+        "interval without 0 is a difference. The last columns count rows only one got right."
+    )
+    columns = (
+        "Data",
+        "Candidate",
+        "Rows",
+        *(TITLES[name] for name in COMPARED),
+        f"Only {first}",
+        "Only it",
+    )
+    lines = [_difference_line(one) for one in report.differences]
+    return Sheet("differences", f"Against {first}", note, columns, lines)
+
+
+def _difference_line(one: Difference) -> list[Cell]:
+    figures = (one.figures.get(name) for name in COMPARED)
+    return [one.data or "all", one.other, one.rows, *figures, one.only_first, one.only_other]
+
+
+def _groups(report: Report) -> Iterator[Sheet]:
+    for group, parts in report.results[0].groups.items():
+        if group == "data" or len(parts) < 2:
+            continue
+        note = "Rows of that category." if group == "category" else ""
+        columns = (group.capitalize(), *_candidate_head(report), "Rows", "Unsafe", *_group_heads())
+        lines: list[Sequence[Cell]] = [
+            [named(part), *_candidate_cell(result, report), *_group_cells(result.groups[group][part])]
+            for part in parts
+            for result in report.results
+        ]
+        yield Sheet(f"by-{group}", group_title(group), note, columns, lines)
+
+
+def _candidate_head(report: Report) -> tuple[str, ...]:
+    return ("Candidate",) if len(report.results) > 1 else ()
+
+
+def _candidate_cell(result: Result, report: Report) -> tuple[str, ...]:
+    return (result.name,) if len(report.results) > 1 else ()
+
+
+_IN_GROUPS = ("recall", "false_alarms", "accuracy", "f1", "precision", "auroc", "named")
+
+
+def _group_heads() -> tuple[str, ...]:
+    return tuple(TITLES[name] for name in _IN_GROUPS)
+
+
+def _group_cells(figures: Figures) -> list[Cell]:
+    return [figures.rows, figures.unsafe, *(figures.get(name) for name in _IN_GROUPS)]
+
+
+def _at_alarms(report: Report) -> Sheet:
+    note = "Thresholds on the score alone; `guardrail calibrate` chooses them with their evidence."
+    lines: list[list[Cell]] = [
+        [result.name, f"{100 * allowed:g} %", f"{threshold:.3f}", _alone(recall)]
+        for result in report.results
+        if result.curves
+        for allowed, threshold, recall in result.curves.at_alarms
+    ]
+    columns = ("Candidate", "False alarms at most", "Threshold", "Recall")
+    return Sheet("thresholds", "What other thresholds would give", note, columns, lines)
+
+
+def _confusion(result: Result, report: Report) -> Sheet:
+    found = result.confusion
+    lines: list[list[Cell]] = []
+    if found is not None:
+        lines = [
+            [named(true), *counts] for true, counts in zip(found.true, found.counts, strict=True)
+        ]
+    columns = ("Really", *(found.judged if found else ()))
+    title = f"What each category was judged to be{_of(result, report)}"
+    return Sheet("confusion", title, "Rows.", columns, lines)
+
+
+def _robustness(result: Result, report: Report) -> Sheet:
+    note = (
+        "Rows judged again after each rewriting, where it changes them. Evaded: caught as written, "
+        "passes rewritten. Newly blocked: safe, passes as written, blocked rewritten."
+    )
+    columns = (
+        "Rewriting", "What it does", "Rows", "Recall before", "after", "False alarms before",
+        "after", "Evaded", "Newly blocked",
+    )  # fmt: skip
+    lines = [_robustness_line(one) for one in result.robustness]
+    title = f"Disguises and tricks{_of(result, report)}"
+    return Sheet("robustness", title, note, columns, lines)
+
+
+def _robustness_line(one: Robustness) -> list[Cell]:
+    figures = (one.recall_before, one.recall_after, one.alarms_before, one.alarms_after)
+    return [one.name, one.told, one.rows, *map(_without, figures), one.evaded, one.newly_blocked]
+
+
+def _streaming(result: Result, report: Report) -> Sheet:
+    note = (
+        "Replies played as streams that are judged as they come. Read to block, shown: characters "
+        "at the median (95th percentile) of unsafe replies caught. First text: characters that come "
+        "before any are shown. Read: how often each character is judged."
+    )
+    columns = (
+        "Schedule", "Settings", "Caught", "before the end", "Read to block", "Shown", "False alarms",
+        "Prefix alarms", "First text", "Checks", "Read",
+    )  # fmt: skip
+    lines = [_streaming_line(one) for one in result.streaming]
+    title = f"Streamed replies{_of(result, report)}"
+    return Sheet("streaming", title, note, columns, lines)
+
+
+def _streaming_line(one: ScheduleFigures) -> list[Cell]:
+    return [
+        one.name,
+        one.settings,
+        one.caught,
+        _without(one.early),
+        _spread(one.at_median, one.at_p95),
+        _spread(one.shown_median, one.shown_p95),
+        one.alarms,
+        one.prefix_alarms,
+        "–" if one.first_median is None else f"{one.first_median:.0f}",
+        f"{one.checks:.1f}",
+        f"{one.times_read:.1f}x",
+    ]
+
+
+def _spread(median: float | None, p95: float | None) -> str:
+    return "–" if median is None or p95 is None else f"{median:.0f} ({p95:.0f})"
+
+
+def _speed(report: Report) -> Sheet:
+    note = "On this machine: turns a second in batches, milliseconds for one turn at a time."
+    lines: list[list[Cell]] = [
+        [result.name, one.turns_per_second, one.batch, one.p50_ms, one.p95_ms, one.timed]
+        for result in report.results
+        if (one := result.speed) is not None
+    ]
+    columns = ("Candidate", "Turns a second", "Batch", "p50 ms", "p95 ms", "Timed")
+    return Sheet("speed", "Speed", note, columns, lines)
+
+
+def _errors(report: Report) -> Sheet:
+    note = "These count neither as caught nor as passed; a guard that fails closed blocks them."
+    lines: list[list[Cell]] = [
+        [result.name, reason, count]
+        for result in report.results
+        for reason, count in result.errors.items()
+    ]
+    return Sheet("errors", "Rows without a verdict", note, ("Candidate", "Why", "Rows"), lines)
+
+
+def _left_out(report: Report) -> Sheet:
+    lines: list[list[Cell]] = [
+        [one.name, reason, count, where]
+        for one in report.data
+        for reason, (count, where) in one.left_out.items()
+    ]
+    columns = ("Data", "Why", "Records", "The first")
+    return Sheet("left-out", "Records that are no rows", "", columns, lines)

@@ -1,0 +1,185 @@
+"""Guards the replies of agents."""
+# ruff: noqa: A002 - `input` is LangChain's name for it
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextvars import Context, copy_context
+from typing import Any, TypeAlias
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+from langchain.agents.structured_output import StructuredOutputError
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import RunnableConfig
+from pydantic import PrivateAttr
+
+from guardrail.errors import UnguardedCall
+from guardrail.guard import Guard
+from guardrail.integrations.langchain.conversation import asked
+from guardrail.integrations.langchain.dark import go_dark
+from guardrail.integrations.langchain.model import GuardedChatModel
+from guardrail.integrations.langchain.passage import Passage, Piece, agated, gated
+from guardrail.integrations.langchain.refusal import is_refusal
+
+__all__ = ["GuardrailMiddleware"]
+
+Request: TypeAlias = ModelRequest[Any]
+Response: TypeAlias = ModelResponse[Any]
+
+
+class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
+    """Guards what an agent's model says, whole and streamed, before it enters the agent's state.
+
+    Put it last in the list: then it is the innermost, and handlers see the model calls of other
+    middleware. Where another one comes after it and calls a model of its own choice, a fallback,
+    say, nobody sees that model at work; its reply is judged whole, and shown then.
+
+    Tools speak for themselves: a model that a tool calls is guarded by `guard_model`, and a tool
+    with `return_direct` by `Guard.protect`.
+
+    Args:
+        guard: judges, and decides what the user gets.
+        judge_tool_calls: judge the arguments of tool calls too; those of a structured response
+            are in any case.
+    """
+
+    def __init__(self, guard: Guard, *, judge_tool_calls: bool = True) -> None:
+        super().__init__()
+        self.tools = []
+        self._guard = guard
+        self._judge_tool_calls = judge_tool_calls
+
+    def wrap_model_call(self, request: Request, handler: Callable[[Request], Response]) -> Response:
+        """Have the agent's model called with a guard around it."""
+        call = _Call(self._model(request))
+        try:
+            call.ended(_darkness().run(handler, request.override(model=call.model)))
+        except StructuredOutputError as error:
+            call.failed(error)
+        if call.unjudged:
+            turns, passage = asked(request.messages), call.passage()
+            call.judged(dict(gated(self._guard, turns, call.said(), passage[1], passage[0], None)))
+        return call.response()
+
+    async def awrap_model_call(
+        self, request: Request, handler: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        """Do what `wrap_model_call` does, without blocking the event loop."""
+        call = _Call(self._model(request))
+        reply = _awaited(handler, request.override(model=call.model))
+        try:
+            call.ended(await asyncio.create_task(reply, context=_darkness()))
+        except StructuredOutputError as error:
+            call.failed(error)
+        if call.unjudged:
+            turns, passage = asked(request.messages), call.passage()
+            replies = agated(self._guard, turns, call.asaid(), passage[1], passage[0], None)
+            call.judged({place: reply async for place, reply in replies})
+        return call.response()
+
+    def _model(self, request: Request) -> _AgentModel:
+        """Return the guarded form of the model that the agent would call."""
+        model = request.model
+        if not isinstance(model, BaseChatModel):
+            raise UnguardedCall(f"a {type(model).__name__} is no chat model, so it is not guarded")
+        if isinstance(model, GuardedChatModel) and model.guard is self._guard:
+            model = model.inner
+        judge = self._judge_tool_calls or request.response_format is not None
+        return _AgentModel(inner=model, guard=self._guard, judge_tool_calls=judge)
+
+
+class _AgentModel(GuardedChatModel):
+    """The guarded model of one model call; handlers see it, though it is called in the dark."""
+
+    _light: Context = PrivateAttr(default_factory=copy_context)
+    _replies: list[BaseMessage] = PrivateAttr(default_factory=list)
+
+    def invoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        """Return a reply, and remember that it is judged."""
+        reply = self._light.copy().run(super().invoke, input, config, **kwargs)
+        self._replies.append(reply)
+        return reply
+
+    async def ainvoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        """Do what `invoke` does, without blocking the event loop."""
+        call = super().ainvoke(input, config, **kwargs)
+        reply = await asyncio.create_task(call, context=self._light.copy())
+        self._replies.append(reply)
+        return reply
+
+    def knows(self, message: BaseMessage) -> bool:
+        """Whether the message is a reply of this model, and so is judged."""
+        return any(message is reply for reply in self._replies)
+
+
+class _Call:
+    """What becomes of one model call of an agent."""
+
+    def __init__(self, model: _AgentModel) -> None:
+        self.model = model
+        self.unjudged: list[AIMessage] = []
+        self._response: Response = ModelResponse(result=[])
+        self._error: StructuredOutputError | None = None
+
+    def ended(self, response: Response) -> None:
+        """Take note of what the agent makes of the model's reply, or of another model's."""
+        self._response = response
+        said = [one for one in response.result if isinstance(one, AIMessage)]
+        self.unjudged = [one for one in said if not self.model.knows(one)]
+
+    def failed(self, error: StructuredOutputError) -> None:
+        """Take note that the reply was not in the structure it should be in."""
+        self._error = error
+        self.ended(ModelResponse(result=[error.ai_message]))
+
+    def judged(self, replies: Mapping[int, AIMessage]) -> None:
+        """Put what has come out of the guard in the place of what was not judged."""
+        names = {id(one): replies[place] for place, one in enumerate(self.unjudged)}
+        self._response.result = [names.get(id(one), one) for one in self._response.result]
+
+    def response(self) -> Response:
+        """Return the model's response; of one with a refusal in it, nothing but what it says.
+
+        Raises:
+            StructuredOutputError: the reply is safe, and not in the structure it should be in.
+        """
+        said = [one for one in self._response.result if isinstance(one, AIMessage)]
+        if any(map(is_refusal, said)):
+            return ModelResponse(result=list(said))
+        if self._error is not None:
+            raise self._error
+        return self._response
+
+    def passage(self) -> tuple[Passage, Callable[[tuple[int, AIMessage]], Iterator[Piece]]]:
+        """Return a passage for what is not judged, and what takes it in."""
+        passage = Passage(_itself, AIMessage, judge_calls=self.model.judge_tool_calls)
+        return passage, lambda one: passage.take(one[1], one[1], _itself, choice=one[0])
+
+    def said(self) -> Generator[tuple[int, AIMessage], None, None]:
+        """Yield what is not judged, numbered."""
+        yield from enumerate(self.unjudged)
+
+    async def asaid(self) -> AsyncGenerator[tuple[int, AIMessage], None]:
+        """Do what `said` does, for `async for`."""
+        for one in self.said():
+            yield one
+
+
+def _itself(message: AIMessage, _: object) -> AIMessage:
+    return message
+
+
+def _darkness() -> Context:
+    context = copy_context()
+    context.run(go_dark)
+    return context
+
+
+async def _awaited(handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    return await handler(request)

@@ -1,0 +1,205 @@
+"""What a message says: its texts, by part, and the message without what cannot be judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from pydantic import BaseModel
+
+from guardrail.errors import UnguardedCall
+from guardrail.integrations.langchain.parts import (
+    CALL_KWARGS,
+    CALLS,
+    FRAME,
+    KWARGS,
+    NOTES,
+    OPAQUE,
+    PLAIN,
+    SEALED,
+    TEXTS,
+    Part,
+)
+
+__all__ = ["Reading", "calls_of", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A message, read.
+
+    Args:
+        message: the same message, or a copy without what is withheld.
+        info: the generation's own metadata, likewise.
+        texts: what it says, by part.
+        calls: whether it has tool calls, or pieces of them.
+    """
+
+    message: AIMessage
+    info: dict[str, Any] | None
+    texts: Mapping[Part, str]
+    calls: bool
+
+
+def read(message: BaseMessage, info: Mapping[str, Any] | None = None) -> Reading:
+    """Return what a message, or a chunk of one, says.
+
+    Raises:
+        UnguardedCall: it is no `AIMessage`.
+    """
+    if not isinstance(message, AIMessage):
+        raise UnguardedCall(f"a model's reply must be an AIMessage, not {type(message).__name__}")
+    reader = _Reader()
+    metadata = reader.metadata(message.response_metadata)
+    changed = {
+        "content": reader.content(message.content),
+        "additional_kwargs": reader.kwargs(message.additional_kwargs),
+        "response_metadata": metadata,
+    }
+    kept = None if info is None else reader.metadata(info)
+    reader.notes([message.name, message.model_extra])
+    if reader.withheld:
+        metadata["guardrail"] = {"withheld": reader.withheld}
+        message = message.model_copy(update=changed)
+    calls = reader.calls or bool(message.tool_calls or message.invalid_tool_calls)
+    return Reading(message, kept, {key: "".join(one) for key, one in reader.said.items()}, calls)
+
+
+def calls_of(message: AIMessage) -> str:
+    """Return all that a whole message's tool calls say, one name, key or value per line."""
+    blocks = message.content if isinstance(message.content, list) else []
+    calls = [
+        *message.tool_calls,
+        *message.invalid_tool_calls,
+        *getattr(message, "tool_call_chunks", ()),  # what a lenient parser may have left out
+        *(message.additional_kwargs.get(key) for key in CALL_KWARGS),
+        *(one for one in blocks if isinstance(one, dict) and _type(one) in CALLS | NOTES),
+    ]
+    return "\n".join(dict.fromkeys(_strings(calls, keys=True)))
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Takes texts down, and notes what had to be withheld."""
+
+    said: dict[Part, list[str]] = field(default_factory=dict)
+    withheld: list[str] = field(default_factory=list)
+    calls: bool = False
+
+    def content(self, content: str | list[Any]) -> str | list[Any]:
+        if isinstance(content, str):
+            self.say(Part.TEXT, content)
+            return content
+        return [block for block in content if self.block(block)]
+
+    def block(self, block: Any) -> bool:
+        """Take a content block down; return whether it may stay."""
+        if isinstance(block, str):
+            self.say(Part.TEXT, block)
+            return True
+        kind, block = _type(block), _inside(block)
+        if kind in CALLS:
+            self.calls = True
+            return True
+        if kind not in SEALED:
+            part, key = TEXTS.get(kind, (Part.NOTES, None))
+            if part is Part.NOTES and kind not in NOTES:
+                return self.withhold(str(kind))
+            self.say(part, *_raw(block.get(key)))
+            self.notes({name: value for name, value in block.items() if name != key})
+        return True
+
+    def kwargs(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in kwargs.items() if self.kwarg(key, value)}
+
+    def kwarg(self, key: str, value: Any) -> bool:
+        """Take an additional argument down; return whether it may stay."""
+        if key in CALL_KWARGS:
+            self.calls = True
+            return True
+        if key.startswith("__") or value is None:  # providers' own: signatures, ids
+            return True
+        if key == "tool_outputs" and isinstance(value, list):
+            return all([self.block(one) for one in value])  # noqa: C419 - each is to be taken down
+        if key not in KWARGS:
+            return self.withhold(key)
+        self.say(KWARGS[key], *_raw(value))
+        return True
+
+    def metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in metadata.items() if key != "logprobs"}
+        if metadata.get("logprobs"):  # word by word, with alternatives that nobody can judge
+            self.withhold("logprobs")
+        self.notes({key: value for key, value in kept.items() if key not in PLAIN})
+        return kept
+
+    def notes(self, value: Any) -> None:
+        self.say(Part.NOTES, "\n".join(_strings(value)))
+
+    def say(self, part: Part, *texts: str) -> None:
+        for text in filter(None, texts):
+            self.said.setdefault(part, []).append(text)
+
+    def withhold(self, name: str) -> bool:
+        self.withheld.append(name)
+        return False
+
+
+def _inside(block: Any) -> Mapping[str, Any]:
+    """Return what a `non_standard` block wraps, or the block."""
+    if not isinstance(block, Mapping):
+        raise UnguardedCall(f"a content block must be a mapping, not {type(block).__name__}")
+    value = block.get("value") if block.get("type") == "non_standard" else None
+    return value if isinstance(value, Mapping) else block
+
+
+def _type(block: Any) -> str:
+    inside = _inside(block)
+    return str(inside.get("type", "text" if "text" in inside else "untyped"))
+
+
+def _raw(value: Any) -> list[str]:
+    """Return a text as it is, and otherwise the texts in it."""
+    return [value] if isinstance(value, str) else list(_strings(value))
+
+
+def _strings(value: Any, *, keys: bool = False) -> Iterator[str]:
+    """Yield every string in a JSON-like value, in order, decoded where it is JSON itself.
+
+    Raises:
+        UnguardedCall: there is something else in it.
+    """
+    match value:
+        case str():
+            inner = _decoded(value)
+            yield from [value] if inner is None else _strings(inner, keys=keys)
+        case Mapping() | _Pairs():
+            for key, one in value.items() if isinstance(value, Mapping) else value:
+                if key not in OPAQUE:
+                    yield from [str(key)] if keys and key not in FRAME else []
+                    yield from _strings(one, keys=keys)
+        case list() | tuple():
+            for one in value:
+                yield from _strings(one, keys=keys)
+        case None | bool() | int() | float():
+            return
+        case BaseModel():
+            yield from _strings(value.model_dump(mode="json"), keys=keys)
+        case _:
+            raise UnguardedCall(f"a {type(value).__name__} in a reply cannot be judged")
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with all that it holds, even under keys that stand in it twice."""
+
+
+def _decoded(text: str) -> Any:
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text, object_pairs_hook=_Pairs)
+    except ValueError:
+        return None

@@ -1,0 +1,302 @@
+"""The transport of a guarded client: every reply is judged below the SDK, where none gets past it.
+
+It works for httpx (openai 2) and httpx2 (openai 3) alike, and imports neither: what it needs of
+them, it takes from the HTTP client it is given.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from guardrail.errors import UnguardedCall
+from guardrail.guard import Guard
+from guardrail.integrations.openai_wire import Call, parse_body, safe_error
+from guardrail.integrations.openai_wire_guard import (
+    GuardedAsyncBytes,
+    GuardedBytes,
+    aanswer,
+    answer,
+    arefusal,
+    read_call,
+    refusal,
+    refused,
+)
+from guardrail.integrations.openai_wire_sse import to_bytes, to_json
+from guardrail.types import Outcome
+
+__all__ = ["guard_http", "unguarded"]
+
+_LIBRARIES = ("httpx", "httpx2")
+_SSE = "text/event-stream"
+_JSON = "application/json"
+_OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding", "content-type")
+_MARK = "_guardrail_unguarded"  # on a guarded HTTP client: the one it was made from
+
+
+def unguarded(http: Any) -> Any:
+    """Return the HTTP client that a guarded one was made from; any other is returned as it is."""
+    return getattr(http, _MARK, http)
+
+
+def guard_http(
+    http: Any, guard: Guard, base: Callable[[], str], error: Callable[[str], Exception]
+) -> Any:
+    """Return an HTTP client like the given one, with its connections, whose replies are judged.
+
+    Args:
+        http: a client of httpx or httpx2, sync or async.
+        guard: judges.
+        base: returns the path of the API's base.
+        error: makes what is raised for a call that cannot be guarded.
+    """
+    library = _library_of(http)
+    wire = _Wire(library, guard, base, error)
+    wrap = _AsyncTransport if isinstance(http, library.AsyncClient) else _Transport
+    guarded = copy.copy(http)
+    guarded.__class__ = _borrowing(type(http))
+    setattr(guarded, _MARK, http)
+    guarded._transport = wrap(http._transport, wire)
+    guarded._mounts = {
+        pattern: None if mount is None else wrap(mount, wire)
+        for pattern, mount in http._mounts.items()
+    }
+    return guarded
+
+
+def _library_of(http: Any) -> Any:
+    for base in type(http).__mro__:
+        library = base.__module__.partition(".")[0]
+        if library in _LIBRARIES:
+            return sys.modules[library]
+    raise UnguardedCall(f"{type(http)!r} is no HTTP client of {' or '.join(_LIBRARIES)}")
+
+
+def _borrowing(kind: type[Any]) -> type[Any]:
+    """Return the class of a client that shares the connections of another: both close together."""
+
+    def close(self: Any) -> None:
+        kind.close(self)
+        getattr(self, _MARK).close()
+
+    async def aclose(self: Any) -> None:
+        await kind.aclose(self)
+        await getattr(self, _MARK).aclose()
+
+    def forget(_: Any) -> None:
+        """Leave the connections to the client that they belong to."""
+
+    closing = {"aclose": aclose} if hasattr(kind, "aclose") else {"close": close}
+    return type(kind.__name__, (kind,), {**closing, "__del__": forget})
+
+
+class _Wire:
+    """What both transports do: read calls, and make the responses that the caller sees."""
+
+    def __init__(
+        self,
+        library: Any,
+        guard: Guard,
+        base: Callable[[], str],
+        error: Callable[[str], Exception],
+    ) -> None:
+        self.guard = guard
+        self._library = library
+        self._base = base
+        self._error = error
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Raise what cannot be guarded as an error that the SDK lets through, and never retries."""
+        try:
+            yield
+        except UnguardedCall as refusal:
+            raise self._error(str(refusal)) from None
+
+    def call(self, request: Any) -> Call | None:
+        """Return the call that a request makes; None if its answer carries no reply."""
+        return read_call(request.method, self._path(request), lambda: self._content(request))
+
+    def refused(self, call: Call, outcome: Outcome) -> Any:
+        """Return the response to a call that never went upstream."""
+        kind = _SSE if call.streamed else _JSON
+        return self._library.Response(
+            200, headers={"content-type": kind}, content=refused(call, outcome)
+        )
+
+    def failure(self, response: Any, body: bytes) -> Any:
+        """Return an upstream's error with what is known to be no reply."""
+        try:
+            known = to_bytes(to_json(safe_error(parse_body(body))))
+        except UnguardedCall:
+            known = b""
+        return self.whole(response, known)
+
+    def whole(self, response: Any, body: bytes) -> Any:
+        """Return a response with another body."""
+        return self._response(response, _JSON, content=body)
+
+    def streamed(self, response: Any, body: GuardedBytes | GuardedAsyncBytes) -> Any:
+        """Return a response that streams another body."""
+        kind = (
+            self._library.SyncByteStream
+            if isinstance(body, GuardedBytes)
+            else self._library.AsyncByteStream
+        )
+        # The library wants a stream of its own kind; the body has all that such a one does.
+        stream = type("GuardedByteStream", (_Streamed, kind), {})(body)
+        return self._response(response, _SSE, stream=stream)
+
+    def _response(self, response: Any, kind: str, **body: Any) -> Any:
+        headers = [
+            (name, value)
+            for name, value in response.headers.multi_items()
+            if name.lower() not in _OF_THE_BODY
+        ]
+        return self._library.Response(
+            response.status_code,
+            headers=[*headers, ("content-type", kind)],
+            extensions=response.extensions,
+            **body,
+        )
+
+    def _path(self, request: Any) -> str:
+        root = self._base().partition("/deployments/")[0].rstrip("/") + "/"
+        path = str(request.url.path)
+        if not path.startswith(root):
+            raise UnguardedCall(f"{path!r} is not below the API's base {root!r}, so it is not known")
+        return path.removeprefix(root).strip("/")
+
+    def _content(self, request: Any) -> bytes:
+        try:
+            content: bytes = request.content
+        except self._library.RequestNotRead:
+            raise UnguardedCall("the request's body is a stream, so it cannot be read") from None
+        return content
+
+
+class _Streamed:
+    """A guarded body, under the methods of either library."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._body)
+
+    def close(self) -> None:
+        self._body.close()
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+class _Source:
+    """The body of an upstream's response, decompressed."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks: Iterator[bytes] = self._response.iter_bytes()
+        return chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks: AsyncIterator[bytes] = self._response.aiter_bytes()
+        return chunks
+
+    def close(self) -> None:
+        self._response.close()
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+class _Transport:
+    """Sends requests on, and hands out what is judged of their responses."""
+
+    def __init__(self, inner: Any, wire: _Wire) -> None:
+        self._inner = inner
+        self._wire = wire
+
+    def handle_request(self, request: Any) -> Any:
+        with self._wire.refusing():
+            call = self._wire.call(request)
+            if call is None:
+                return self._inner.handle_request(request)
+            outcome = refusal(call, self._wire.guard)
+            if outcome is not None:
+                return self._wire.refused(call, outcome)
+            response = self._inner.handle_request(request)
+            try:
+                return self._judged(call, response)
+            except BaseException:
+                response.close()
+                raise
+
+    def _judged(self, call: Call, response: Any) -> Any:
+        if not response.is_success:
+            return self._wire.failure(response, response.read())
+        if _is_stream(response):
+            body = GuardedBytes(call, _Source(response), self._wire.guard)
+            return self._wire.streamed(response, body)
+        return self._wire.whole(response, answer(call, response.read(), self._wire.guard))
+
+    def close(self) -> None:
+        """Leave the connections to the client that they belong to."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class _AsyncTransport:
+    """Does what `_Transport` does, on an event loop."""
+
+    def __init__(self, inner: Any, wire: _Wire) -> None:
+        self._inner = inner
+        self._wire = wire
+
+    async def handle_async_request(self, request: Any) -> Any:
+        with self._wire.refusing():
+            call = self._wire.call(request)
+            if call is None:
+                return await self._inner.handle_async_request(request)
+            outcome = await arefusal(call, self._wire.guard)
+            if outcome is not None:
+                return self._wire.refused(call, outcome)
+            response = await self._inner.handle_async_request(request)
+            try:
+                return await self._judged(call, response)
+            except BaseException:
+                await response.aclose()
+                raise
+
+    async def _judged(self, call: Call, response: Any) -> Any:
+        if not response.is_success:
+            return self._wire.failure(response, await response.aread())
+        if _is_stream(response):
+            body = GuardedAsyncBytes(call, _Source(response), self._wire.guard)
+            return self._wire.streamed(response, body)
+        reply = await aanswer(call, await response.aread(), self._wire.guard)
+        return self._wire.whole(response, reply)
+
+    async def aclose(self) -> None:
+        """Leave the connections to the client that they belong to."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+def _is_stream(response: Any) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower() == _SSE

@@ -1,0 +1,213 @@
+"""What crosses the wire to OpenAI and its many likes, as a guard sees it: JSON in, JSON out.
+
+It knows no HTTP library and no SDK; the client's adapter and the gateway both go through it.
+A call is read from its method, path and body; its reply, whole or streamed, is then read as texts
+to judge, and written as what the caller may see.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guardrail.errors import UnguardedCall
+from guardrail.gate import Lane, Shape
+from guardrail.integrations.openai_wire_sse import ServerEvent
+from guardrail.integrations.openai_wire_text import Piece
+from guardrail.types import Conversation, Outcome, Role, Turn
+
+__all__ = ["Call", "Stream", "carries_no_reply", "safe_error"]
+
+# Paths whose answers hold no reply of a model: vectors, verdicts, names, the caller's own files,
+# and the caller's own words spoken or written down. Whatever is not listed here is refused.
+_WITHOUT_REPLY = (
+    *("POST embeddings", "POST moderations", "POST responses/input_tokens"),
+    *("GET models", "GET models/*", "DELETE models/*"),
+    *("GET files", "POST files", "GET files/?", "DELETE files/?"),
+    *("POST uploads", "POST uploads/?/parts", "POST uploads/?/complete", "POST uploads/?/cancel"),
+    *("GET vector_stores", "POST vector_stores", "* vector_stores/*"),
+    *("GET fine_tuning/jobs", "POST fine_tuning/jobs", "* fine_tuning/jobs/*"),
+    *("POST audio/speech", "POST audio/transcriptions", "POST audio/translations"),
+    *("DELETE chat/completions/?", "DELETE responses/?"),
+)
+_ERROR_FIELDS = ("message", "type", "param", "code", "innererror", "status")
+_ROLES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,
+    "user": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "tool": Role.TOOL,
+    "function": Role.TOOL,
+}
+
+
+def carries_no_reply(method: str, path: str) -> bool:
+    """Whether the answer to such a request holds no reply of a model.
+
+    Args:
+        method: of the request.
+        path: below the API's base, without slashes around it: `models/gpt-5`.
+    """
+    request = f"{method} {path}"
+    return ".." not in path and any(_matches(request, pattern) for pattern in _WITHOUT_REPLY)
+
+
+def _matches(request: str, pattern: str) -> bool:
+    """Whether a request is as in the pattern: ? is one segment of the path, * is anything."""
+    if "?" not in pattern:
+        return fnmatch.fnmatchcase(request, pattern)
+    wanted, given = pattern.split("/"), request.split("/")
+    return len(wanted) == len(given) and all(
+        want in ("?", one) and one for want, one in zip(wanted, given, strict=True)
+    )
+
+
+class Stream(ABC):
+    """One streamed reply: reads its events, and writes those that the caller may see.
+
+    It holds what is known of this one reply, so each reply needs its own.
+    """
+
+    @property
+    @abstractmethod
+    def lanes(self) -> Sequence[Lane]:
+        """The lanes that are known from the start."""
+
+    @abstractmethod
+    def read(self, event: ServerEvent) -> list[Piece]:
+        """Return what an event from upstream holds; nothing, if it cannot be judged."""
+
+    @abstractmethod
+    def end(self) -> list[Piece]:
+        """Return what was held back, now that upstream has ended."""
+
+    @abstractmethod
+    def write(self, piece: Piece) -> list[ServerEvent]:
+        """Return the events for a piece that has passed the gate."""
+
+    @abstractmethod
+    def finish(self) -> list[ServerEvent]:
+        """Return the events that end the stream."""
+
+    @property
+    def shape(self) -> Shape[Piece]:
+        """How the gate reads pieces."""
+        return Shape(
+            read=lambda piece: (piece.lane, piece.text),
+            refuse=lambda lane, outcome: [Piece(lane, "", outcome)],
+            lanes=self.lanes,
+        )
+
+    def refuse(self, outcome: Outcome) -> list[ServerEvent]:
+        """Return the whole stream of a call that never went upstream."""
+        written = [self.write(Piece(lane, "", outcome)) for lane in self.lanes]
+        return [*(event for events in written for event in events), *self.finish()]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(ABC):
+    """A call whose reply is to be judged.
+
+    Args:
+        asked: the conversation up to the user's turn.
+        model: the one that was asked for.
+        streamed: whether the reply was asked for in a stream.
+        structured: whether it is to be JSON, so that refusals stand apart from it.
+        created: seconds since 1970, for replies that are made here.
+    """
+
+    asked: Conversation
+    model: str
+    streamed: bool
+    structured: bool
+    created: int
+
+    @abstractmethod
+    def texts(self, reply: Mapping[str, Any]) -> list[str]:
+        """Return the texts of a whole reply that are judged, one for each lane.
+
+        Raises:
+            UnguardedCall: it is no reply of the kind that was asked for.
+        """
+
+    @abstractmethod
+    def answer(self, reply: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """Return a whole reply as the caller may see it; outcomes are in the order of `texts`."""
+
+    @abstractmethod
+    def refusal(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the whole reply to a call that never went upstream."""
+
+    @abstractmethod
+    def stream(self) -> Stream:
+        """Return the state of one streamed reply."""
+
+
+def parse_body(body: bytes) -> dict[str, Any]:
+    """Return a request's or reply's JSON object.
+
+    Raises:
+        UnguardedCall: it is not one.
+    """
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UnguardedCall("the body is no JSON object, so there is no text in it to judge")
+    return value
+
+
+def conversation(messages: Iterable[object], instructions: object = None) -> Conversation:
+    """Return the conversation up to the last thing the user said.
+
+    What follows it, calls of tools and their results, belongs to the reply that is being made.
+    """
+    turns = [Turn(Role.SYSTEM, instructions)] if isinstance(instructions, str) else []
+    turns += _turns(messages)
+    last = max((at for at, turn in enumerate(turns) if turn.role is Role.USER), default=None)
+    return (*turns, Turn(Role.USER, "")) if last is None else tuple(turns[: last + 1])
+
+
+def _turns(messages: Iterable[object]) -> Iterator[Turn]:
+    for message in messages:
+        if isinstance(message, Mapping) and message.get("role") in _ROLES:
+            text = text_of(message.get("content"))
+            if text:
+                yield Turn(_ROLES[message["role"]], text)
+
+
+def text_of(content: object) -> str:
+    """Return the text of a message's content, which is text or a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def safe_error(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an error without what else stands beside it: some servers put the failed reply there."""
+    error = body.get("error", body)
+    if not isinstance(error, Mapping):
+        return {"error": {"message": error if isinstance(error, str) else "unknown error"}}
+    return {"error": {field: error[field] for field in _ERROR_FIELDS if field in error}}
+
+
+def same_text(logprobs: object, text: str) -> bool:
+    """Whether token probabilities spell a text, and nothing that was not judged."""
+    if not isinstance(logprobs, list) or not all(isinstance(one, Mapping) for one in logprobs):
+        return False
+    try:
+        return b"".join(map(_spelled, logprobs)) == text.encode()
+    except (TypeError, ValueError):
+        return False
+
+
+def _spelled(token: Mapping[str, Any]) -> bytes:
+    spelled = token.get("bytes")
+    return str(token["token"]).encode() if spelled is None else bytes(spelled)

@@ -1,0 +1,272 @@
+"""Chat completions on the wire: each choice is a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guardrail.errors import UnguardedCall
+from guardrail.gate import Lane
+from guardrail.integrations.openai_wire import (
+    Call,
+    Stream,
+    conversation,
+    safe_error,
+    same_text,
+)
+from guardrail.integrations.openai_wire_sse import DONE, ServerEvent, to_json
+from guardrail.integrations.openai_wire_text import Piece, Strand, readable, strings
+from guardrail.types import Outcome
+
+__all__ = ["ChatCall", "read_chat"]
+
+# What is passed on; all else, which might hold text that nobody judged, is left out.
+_REPLY_FIELDS = frozenset(
+    ("id", "object", "created", "model", "usage", "service_tier", "system_fingerprint")
+    + ("prompt_filter_results", "moderation", "metadata", "provider")
+)
+_FRAME_FIELDS = frozenset(("id", "created", "model", "service_tier", "system_fingerprint"))
+_CHOICE_FIELDS = frozenset(
+    ("index", "finish_reason", "native_finish_reason", "stop_reason")
+    + ("content_filter_results", "content_filter_offsets")
+)
+_TEXT_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
+_CALL_FIELDS = ("tool_calls", "function_call")
+_MOST_CHOICES = 128  # the API's own limit
+_CHUNKS = ("chat.completion.chunk", "", None)  # Azure's own chunks have no kind
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCall(Call):
+    """A call of `chat/completions`.
+
+    Args:
+        choices: how many were asked for.
+    """
+
+    choices: int = 1
+
+    def texts(self, reply: Mapping[str, Any]) -> list[str]:
+        """Return the text of each choice."""
+        return [_text(choice.get("message")) for choice in _choices(reply)]
+
+    def answer(self, reply: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """Return the reply with its unsafe choices replaced."""
+        choices = [
+            self._refused(choice, outcome) if outcome.blocked else _whole_choice(choice)
+            for choice, outcome in zip(_choices(reply), outcomes, strict=True)
+        ]
+        return {**_known(reply, _REPLY_FIELDS), "choices": choices}
+
+    def refusal(self, outcome: Outcome) -> dict[str, Any]:
+        """Return a reply made here, each of its choices a refusal."""
+        refused = [self._refused({"index": index}, outcome) for index in range(self.choices)]
+        usage = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
+        return {**self.frame("chat.completion"), "choices": refused, "usage": usage}
+
+    def stream(self) -> Stream:
+        """Return the state of one streamed reply."""
+        return _ChatStream(self)
+
+    def frame(self, kind: str) -> dict[str, Any]:
+        """Return what stands around the choices of a reply made here."""
+        return {
+            "id": "chatcmpl-guardrail",
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+        }
+
+    def message(self, text: str) -> dict[str, Any]:
+        """Return a refusal as a message; where JSON was asked for, apart from the content."""
+        if self.structured:
+            return {"role": "assistant", "content": None, "refusal": text}
+        return {"role": "assistant", "content": text, "refusal": None}
+
+    def _refused(self, choice: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+        return {
+            "index": choice.get("index", 0),
+            "message": self.message(outcome.text),
+            "logprobs": None,
+            "finish_reason": "content_filter",
+        }
+
+
+def read_chat(body: Mapping[str, Any], created: int) -> ChatCall:
+    """Return the call that a request's body describes.
+
+    Raises:
+        UnguardedCall: it asks for speech, which cannot be judged.
+    """
+    if "audio" in body or "audio" in (body.get("modalities") or ()):
+        raise UnguardedCall("spoken replies cannot be judged; ask for text, and have it spoken then")
+    messages = body.get("messages")
+    kind = body.get("response_format")
+    count = body.get("n")
+    return ChatCall(
+        asked=conversation(messages if isinstance(messages, list) else []),
+        model=str(body.get("model", "")),
+        streamed=bool(body.get("stream")),
+        structured=isinstance(kind, Mapping) and kind.get("type") != "text",
+        created=created,
+        choices=min(max(count, 1), _MOST_CHOICES) if isinstance(count, int) else 1,
+    )
+
+
+class _ChatStream(Stream):
+    """One streamed chat completion."""
+
+    def __init__(self, call: ChatCall) -> None:
+        self._call = call
+        self._strands: dict[int, Strand] = {}
+        self._frame: dict[str, Any] = call.frame("chat.completion.chunk")
+        self._begun: set[Lane] = set()  # choices the caller has seen something of
+        self._usage: Any = None  # that came along with a choice
+        self._refused = False
+        self._done = False
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The choices that were asked for."""
+        return range(self._call.choices)
+
+    def read(self, event: ServerEvent) -> list[Piece]:
+        """Return a piece for each choice of a chunk."""
+        if event.is_done:
+            self._done = True
+            return []
+        chunk = event.json()
+        if chunk is None:
+            return []
+        if chunk.get("error"):
+            return [Piece(None, "", safe_error(chunk))]
+        choices = chunk.get("choices")
+        if chunk.get("object") not in _CHUNKS or not isinstance(choices, list):
+            return []
+        return self._pieces(_known(chunk, _REPLY_FIELDS), choices)
+
+    def end(self) -> list[Piece]:
+        """Return the calls of tools that no finish has released."""
+        released = [strand.release(end=True) for strand in self._strands.values()]
+        return [piece for pieces in released for piece in pieces]
+
+    def write(self, piece: Piece) -> list[ServerEvent]:
+        """Return a chunk as it is, or the chunks of a refusal."""
+        if isinstance(piece.data, Outcome):
+            return self._refusal(piece.lane, piece.data)
+        if piece.lane is not None:
+            self._begun.add(piece.lane)
+        return [ServerEvent(None, to_json(piece.data))]
+
+    def finish(self) -> list[ServerEvent]:
+        """Return the mark of the end, if upstream came to it or was cut off."""
+        return [ServerEvent(None, DONE)] if self._done or self._refused else []
+
+    def _pieces(self, frame: dict[str, Any], choices: list[Any]) -> list[Piece]:
+        if frame.get("id"):
+            self._frame = {**_known(frame, _FRAME_FIELDS), "object": "chat.completion.chunk"}
+        known = [choice for choice in choices if _is_choice(choice)]
+        if not known:
+            return [] if choices else [Piece(None, "", {**frame, "choices": []})]
+        self._usage = frame.get("usage") or self._usage
+        pieces = [self._choice(frame, choice) for choice in known]
+        return [piece for some in pieces for piece in some]
+
+    def _choice(self, frame: dict[str, Any], choice: Mapping[str, Any]) -> list[Piece]:
+        strand = self._strands.setdefault(choice["index"], Strand(choice["index"]))
+        delta = _message(choice.get("delta"))
+        for part, text in _spoken(delta):
+            strand.add(part, text)
+        data = {**frame, "choices": [_chunk_choice(choice, delta)]}
+        pieces = strand.piece(data, hold=any(field in delta for field in _CALL_FIELDS))
+        return pieces + strand.release() if choice.get("finish_reason") else pieces
+
+    def _refusal(self, lane: Lane | None, outcome: Outcome) -> list[ServerEvent]:
+        self._refused = True
+        delta = {name: one for name, one in self._call.message(outcome.text).items() if one}
+        if lane in self._begun:
+            delta.pop("role")
+        choice = {"index": lane, "logprobs": None}
+        said = {**choice, "delta": delta, "finish_reason": None}
+        finish = {**choice, "delta": {}, "finish_reason": "content_filter"}
+        usage = {"usage": self._usage} if self._usage else {}
+        chunks = ({"choices": [said]}, {"choices": [finish], **usage})
+        return [ServerEvent(None, to_json({**self._frame, **chunk})) for chunk in chunks]
+
+
+def _choices(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    choices = reply.get("choices")
+    if not isinstance(choices, list) or not all(isinstance(one, Mapping) for one in choices):
+        raise UnguardedCall("the reply is no chat completion, so it cannot be judged")
+    return choices
+
+
+def _is_choice(choice: object) -> bool:
+    return isinstance(choice, Mapping) and type(choice.get("index")) is int
+
+
+def _known(value: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    return {name: one for name, one in value.items() if name in fields}
+
+
+def _text(message: object) -> str:
+    """Return all that a whole message says, as one text to judge."""
+    return "\n".join(readable(text) for _, text in _spoken(_message(message)))
+
+
+def _message(message: object) -> dict[str, Any]:
+    """Return what can be judged of a message or delta: fields that are known and well formed."""
+    given = message if isinstance(message, Mapping) else {}
+    known = {name: given[name] for name in ("role", "annotations") if name in given}
+    for field in _TEXT_FIELDS:
+        if field in given and isinstance(given[field], str | None):
+            known[field] = given[field]
+    for field, kind in zip(_CALL_FIELDS, (list, Mapping), strict=True):
+        if isinstance(given.get(field), kind):
+            known[field] = given[field]
+    return known
+
+
+def _spoken(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a message or delta that hold text, and the text."""
+    for field in _TEXT_FIELDS:
+        if message.get(field):
+            yield field, message[field]
+    for place, call in enumerate(message.get("tool_calls") or ()):
+        yield f"call {_number(call, place)}", "\n".join(strings(call))
+    for field in ("function_call", "annotations"):
+        if message.get(field):
+            yield field, "\n".join(strings(message[field]))
+
+
+def _number(call: object, place: int) -> object:
+    return call.get("index", place) if isinstance(call, Mapping) else place
+
+
+def _whole_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    message = _message(choice.get("message"))
+    logprobs = _logprobs(choice.get("logprobs"), message)
+    return {**_known(choice, _CHOICE_FIELDS), "message": message, "logprobs": logprobs}
+
+
+def _chunk_choice(choice: Mapping[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
+    known = _known(choice, _CHOICE_FIELDS)
+    if "delta" in choice:
+        known["delta"] = delta
+    if "logprobs" in choice:
+        known["logprobs"] = _logprobs(choice["logprobs"], delta)
+    return known
+
+
+def _logprobs(logprobs: object, message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the token probabilities if they spell what the message says, else none."""
+    if not isinstance(logprobs, Mapping):
+        return None
+    spelled = {
+        name: same_text(logprobs.get(name) or [], message.get(name) or "")
+        for name in ("content", "refusal")
+    }
+    if not all(spelled.values()):
+        return None
+    return {name: logprobs.get(name) for name in spelled}

@@ -1,0 +1,291 @@
+"""The events of a streamed response: read for the gate, and written with a refusal in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from guardrail.gate import Lane
+from guardrail.integrations.openai_wire import Stream, safe_error, same_text
+from guardrail.integrations.openai_wire_items import (
+    STREAMED_ITEMS,
+    blocked_response,
+    empty_message,
+    known_item,
+    known_part,
+    known_response,
+    lines_of,
+    refusal_part,
+    spoken,
+    spoken_item,
+    spoken_part,
+)
+from guardrail.integrations.openai_wire_sse import ServerEvent, to_json
+from guardrail.integrations.openai_wire_text import Piece, Strand
+from guardrail.types import Outcome
+
+__all__ = ["ResponseStream"]
+
+_LANE = 0
+_BEGINNINGS = ("response.created", "response.queued", "response.in_progress")
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
+# What is streamed: of which field of an item, and under which name its whole comes at the end.
+_TEXTS = {
+    "response.output_text": ("content", "text"),
+    "response.refusal": ("content", "refusal"),
+    "response.reasoning_text": ("content", "text"),
+    "response.reasoning_summary_text": ("summary", "text"),
+    "response.function_call_arguments": ("arguments", "arguments"),
+    "response.custom_tool_call_input": ("input", "input"),
+    "response.mcp_call_arguments": ("arguments", "arguments"),
+    "response.code_interpreter_call_code": ("code", "code"),
+}
+_PARTS = {"response.content_part": "content", "response.reasoning_summary_part": "summary"}
+_STATES = frozenset(
+    f"response.{call}.{state}"
+    for call in ("web_search_call", "file_search_call", "code_interpreter_call")
+    + ("mcp_call", "mcp_list_tools")
+    for state in ("in_progress", "searching", "interpreting", "completed", "failed")
+)
+_PLACE_FIELDS = (
+    *("type", "sequence_number", "item_id", "output_index", "content_index", "summary_index"),
+    *("annotation_index", "name"),
+)
+_ERROR_FIELDS = ("type", "code", "message", "param", "sequence_number")
+
+
+class ResponseStream(Stream):
+    """One streamed response.
+
+    Args:
+        frame: what stands around the output, until upstream says.
+        structured: whether JSON was asked for.
+    """
+
+    def __init__(self, frame: Mapping[str, Any], *, structured: bool) -> None:
+        self._strand = Strand(_LANE)
+        self._withheld: set[object] = set()  # places of items that cannot be judged
+        self._holding: set[object] = set()  # places of items that are held until they are whole
+        self._asides: list[dict[str, Any]] = []  # annotations, which wait for the end of the text
+        self._writer = _Writer(frame, structured=structured)
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The response itself."""
+        return (_LANE,)
+
+    def read(self, event: ServerEvent) -> list[Piece]:
+        """Return the pieces of an event; none for kinds that are not known."""
+        data = event.json()
+        if data is None or data.get("output_index") in self._withheld:
+            return []
+        kind = str(data.get("type", ""))
+        if kind == "response.output_text.annotation.added":
+            self._asides.append({**_place(data), "annotation": data.get("annotation")})
+            return []
+        stem, _, step = kind.rpartition(".")
+        if stem in _TEXTS and step == "delta":
+            return self._text(data, stem, "delta")
+        return self._take_asides() + self._read(data, kind, stem, step)
+
+    def end(self) -> list[Piece]:
+        """Return what was held back."""
+        return self._take_asides() + self._strand.release(end=True)
+
+    def write(self, piece: Piece) -> list[ServerEvent]:
+        """Return an event as it is, or those of a refusal."""
+        if isinstance(piece.data, Outcome):
+            return self._writer.refuse(piece.data.text)
+        return self._writer.write(piece.data)
+
+    def finish(self) -> list[ServerEvent]:
+        """Return nothing: the last event is the end."""
+        return []
+
+    def _read(self, data: dict[str, Any], kind: str, stem: str, step: str) -> list[Piece]:
+        if kind == "error":
+            return [Piece(None, "", {name: data.get(name) for name in _ERROR_FIELDS})]
+        if kind in _BEGINNINGS or kind in _ENDS:
+            return self._response(data, ended=kind in _ENDS)
+        if stem == "response.output_item" and step in ("added", "done"):
+            return self._item(data, done=step == "done")
+        if stem in _PARTS and step in ("added", "done"):
+            return self._part(data, _PARTS[stem])
+        if stem in _TEXTS and step == "done":
+            return self._text(data, stem, _TEXTS[stem][1])
+        if kind in _STATES:
+            return self._strand.piece(_place(data), hold=bool(self._holding))
+        return [Piece(None, "", safe_error(data))] if data.get("error") else []
+
+    def _response(self, data: Mapping[str, Any], *, ended: bool) -> list[Piece]:
+        given = data.get("response")
+        known = known_response(given) if isinstance(given, Mapping) else None
+        if known is None:
+            return []
+        self._writer.response = known
+        piece = {**_place(data), "response": known}
+        if not ended and not known["output"]:
+            return [Piece(None, "", piece)]
+        self._cover(spoken(given["output"]) if known["output"] else ())
+        pieces = self._strand.piece(piece)
+        return pieces + self._strand.release(end=True) if ended else pieces
+
+    def _item(self, data: Mapping[str, Any], *, done: bool) -> list[Piece]:
+        place, item = data.get("output_index"), known_item(data.get("item"))
+        if item is None or not isinstance(place, int):
+            self._withheld.add(place)
+            return []
+        self._cover(spoken_item(place, item))
+        piece = {**_place(data), "item": item}
+        if item["type"] not in STREAMED_ITEMS:
+            self._holding.add(place)
+        pieces = self._strand.piece(piece, hold=bool(self._holding))
+        if done:
+            self._holding.discard(place)
+        return pieces if self._holding else pieces + self._strand.release()
+
+    def _part(self, data: Mapping[str, Any], field: str) -> list[Piece]:
+        part = known_part(data.get("part"))
+        if part is None:
+            return []
+        self._cover(spoken_part(_name(data, field), part))
+        return self._strand.piece({**_place(data), "part": part}, hold=bool(self._holding))
+
+    def _text(self, data: Mapping[str, Any], stem: str, field: str) -> list[Piece]:
+        """Take in more of a text, or the whole of it."""
+        text = data.get(field)
+        if not isinstance(text, str):
+            return []
+        name = _name(data, _TEXTS[stem][0])
+        take = self._strand.add if field == "delta" else self._strand.cover
+        take(name, text)
+        piece = {**_place(data), field: text}
+        if stem == "response.output_text":
+            spelled = same_text(data.get("logprobs") or [], text)
+            piece["logprobs"] = data.get("logprobs") or [] if spelled else []
+        tool = _TEXTS[stem][0] not in ("content", "summary")
+        return self._strand.piece(piece, hold=tool or bool(self._holding))
+
+    def _take_asides(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        for aside in self._asides:
+            self._strand.add((_name(aside, "content"), "annotations"), lines_of(aside["annotation"]))
+            pieces += self._strand.piece(aside, hold=bool(self._holding))
+        self._asides = []
+        return pieces
+
+    def _cover(self, parts: Iterable[tuple[Any, str]]) -> None:
+        for name, text in parts:
+            self._strand.cover(name, text)
+
+
+def _place(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that say what an event is about."""
+    return {name: data[name] for name in _PLACE_FIELDS if name in data}
+
+
+def _name(data: Mapping[str, Any], field: str) -> tuple[Any, ...]:
+    """Return the name of the part that an event is about."""
+    if field in ("content", "summary"):
+        return data.get("output_index"), field, data.get(f"{field}_index")
+    return data.get("output_index"), field
+
+
+class _Writer:
+    """Writes events, numbered anew, and knows what the caller has seen begun."""
+
+    def __init__(self, frame: Mapping[str, Any], *, structured: bool) -> None:
+        self.response: dict[str, Any] = {**frame, "status": "in_progress", "output": []}
+        self._structured = structured
+        self._written = 0
+        self._ended = False
+        self._places = 0  # of items, so far
+        self._items: dict[int, Any] = {}  # whole ones, by place
+        self._open: dict[str, Any] | None = None  # a message that has not ended
+        self._part: dict[str, Any] | None = None  # a text in it that has not ended,
+        self._shown: list[str] = []  # and what the caller has seen of it
+
+    def write(self, data: Mapping[str, Any]) -> list[ServerEvent]:
+        if self._ended:
+            return []
+        self._note(data)
+        return [self._event(data)]
+
+    def refuse(self, text: str) -> list[ServerEvent]:
+        """Return the events that end the response in a refusal."""
+        started = [] if self._written else self._begin()
+        events = [*started, *map(self._event, self._refusal(text))]
+        self._ended = True
+        return events
+
+    def _event(self, data: Mapping[str, Any]) -> ServerEvent:
+        numbered = {**data, "sequence_number": self._written}
+        self._written += 1
+        return ServerEvent(str(data.get("type", "error")), to_json(numbered))
+
+    def _begin(self) -> list[ServerEvent]:
+        return [self._event({"type": kind, "response": self.response}) for kind in _BEGINNINGS[::2]]
+
+    def _note(self, data: Mapping[str, Any]) -> None:
+        kind, place = data.get("type"), data.get("output_index")
+        if isinstance(place, int):
+            self._places = max(self._places, place + 1)
+        match kind:
+            case "response.output_item.added":
+                message = data["item"]["type"] == "message"
+                self._open = {"place": place, "item": data["item"], "parts": []} if message else None
+            case "response.content_part.added" if self._open is not None:
+                self._part, self._shown = data["part"], []
+            case "response.output_text.delta" | "response.refusal.delta":
+                self._shown.append(data["delta"])
+            case "response.content_part.done" if self._open is not None:
+                self._open["parts"].append(data["part"])
+                self._part = None
+            case "response.output_item.done" if isinstance(place, int):
+                self._items[place], self._open, self._part = data["item"], None, None
+            case _ if kind in _ENDS:
+                self._ended = True
+
+    def _refusal(self, text: str) -> Iterable[dict[str, Any]]:
+        """Yield the events of a refusal: in the message under way, if there is one."""
+        if self._open is None:
+            item = empty_message(str(self.response.get("id", "")))
+            self._open = {"place": self._places, "item": item, "parts": []}
+            yield {
+                "type": "response.output_item.added",
+                "output_index": self._places,
+                "item": item,
+            }
+        where = {"output_index": self._open["place"], "item_id": self._open["item"].get("id")}
+        yield from self._refusal_part(text, where)
+        item = {**self._open["item"], "status": "incomplete", "content": self._open["parts"]}
+        place = {"output_index": self._open["place"]}
+        yield {"type": "response.output_item.done", **place, "item": item}
+        whole = [one for _, one in sorted(self._items.items())]
+        response = blocked_response(self.response, [*whole, item])
+        yield {"type": "response.incomplete", "response": response}
+
+    def _refusal_part(self, text: str, where: dict[str, Any]) -> Iterable[dict[str, Any]]:
+        """Yield the events of the part that holds the refusal, after what was shown of it."""
+        assert self._open is not None, "a refusal stands in a message"
+        part, parts = refusal_part("", structured=self._structured), self._open["parts"]
+        field = "refusal" if self._structured else "text"
+        stem = "response.refusal" if self._structured else "response.output_text"
+        shown = "".join(self._shown)
+        if self._part is not None and self._part["type"] != part["type"]:
+            parts.append(_filled(self._part, shown))
+            self._part, shown = None, ""
+        place = {**where, "content_index": len(parts)}
+        if self._part is None:
+            shown = ""
+            yield {"type": "response.content_part.added", **place, "part": part}
+        logprobs = {} if self._structured else {"logprobs": []}
+        done = refusal_part(shown + text, structured=self._structured)
+        yield {"type": f"{stem}.delta", **place, "delta": text, **logprobs}
+        yield {"type": f"{stem}.done", **place, field: shown + text, **logprobs}
+        yield {"type": "response.content_part.done", **place, "part": done}
+        parts.append(done)
+
+
+def _filled(part: Mapping[str, Any], text: str) -> dict[str, Any]:
+    return {**part, ("refusal" if part["type"] == "refusal" else "text"): text}

@@ -1,0 +1,171 @@
+"""The items a response consists of: what can be judged of them, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+from guardrail.integrations.openai_wire import same_text
+from guardrail.integrations.openai_wire_text import strings
+
+__all__ = [
+    "STREAMED_ITEMS",
+    "blocked_response",
+    "empty_message",
+    "known_item",
+    "known_part",
+    "known_response",
+    "lines_of",
+    "refusal_part",
+    "spoken",
+    "spoken_item",
+    "spoken_part",
+]
+
+# What is passed on of a response and its items; all else, which might hold text that nobody judged
+# or what is no text, is left out.
+_REPLY_FIELDS = frozenset(
+    ("id", "object", "created_at", "completed_at", "model", "status", "error", "usage", "metadata")
+    + ("incomplete_details", "instructions", "background", "conversation", "max_output_tokens")
+    + ("max_tool_calls", "moderation", "parallel_tool_calls", "previous_response_id", "prompt")
+    + ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "store")
+    + ("safety_identifier", "service_tier", "temperature", "text", "tool_choice", "tools", "user")
+    + ("tool_usage", "top_logprobs", "top_p", "truncation", "frequency_penalty")
+    + ("presence_penalty", "prompt_cache_diagnostics", "input_transformations", "context_management")
+)
+_ITEMS = frozenset(
+    ("message", "reasoning", "function_call", "custom_tool_call", "web_search_call")
+    + ("file_search_call", "code_interpreter_call", "computer_call", "tool_search_call")
+    + ("mcp_call", "mcp_list_tools", "mcp_approval_request", "local_shell_call", "shell_call")
+    + ("shell_call_output", "apply_patch_call", "apply_patch_call_output", "compaction")
+)
+# Of these the fields are known, too; of the others, calls of tools, every string is judged.
+_FIELDS_OF = {
+    "message": ("id", "type", "role", "status", "content", "phase"),
+    "reasoning": ("id", "type", "status", "summary", "content", "encrypted_content"),
+}
+STREAMED_ITEMS = frozenset(_FIELDS_OF)  # the others are of use only when whole
+_TEXT_PARTS = {
+    "output_text": "text",
+    "refusal": "refusal",
+    "reasoning_text": "text",
+    "summary_text": "text",
+}
+_WHOLE_FIELDS = ("arguments", "input", "code")  # these are streamed, too
+
+
+def refusal_part(text: str, *, structured: bool) -> dict[str, Any]:
+    """Return a refusal as a part of a message; where JSON was asked for, as no output text."""
+    if structured:
+        return {"type": "refusal", "refusal": text}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def empty_message(response: str) -> dict[str, Any]:
+    """Return the message that a refusal is put in."""
+    name = f"msg_guardrail_{response.removeprefix('resp_')}"
+    return {
+        "id": name,
+        "type": "message",
+        "role": "assistant",
+        "status": "in_progress",
+        "content": [],
+    }
+
+
+def blocked_response(response: Mapping[str, Any], output: list[Any]) -> dict[str, Any]:
+    """Return a response that the guard ended."""
+    return {
+        **response,
+        "status": "incomplete",
+        "incomplete_details": {"reason": "content_filter"},
+        "error": None,
+        "output": output,
+    }
+
+
+def known_response(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can be judged of a response."""
+    known = {name: one for name, one in response.items() if name in _REPLY_FIELDS}
+    output = response.get("output")
+    items = [known_item(item) for item in output] if isinstance(output, list) else []
+    return {**known, "output": [item for item in items if item is not None]}
+
+
+def known_item(item: object) -> dict[str, Any] | None:
+    """Return what can be judged of an item; None if nothing."""
+    if not isinstance(item, Mapping) or item.get("type") not in _ITEMS:
+        return None
+    fields = _FIELDS_OF.get(item["type"])
+    known = {name: one for name, one in item.items() if fields is None or name in fields}
+    for field in ("content", "summary"):
+        if fields is not None and isinstance(known.get(field), list):
+            known[field] = known_parts(known[field])
+    if isinstance(known.get("outputs"), list):
+        known["outputs"] = [one for one in known["outputs"] if _is_log(one)]
+    return known
+
+
+def known_parts(content: list[object]) -> list[dict[str, Any]]:
+    """Return the parts of an item that can be judged."""
+    parts = [known_part(part) for part in content]
+    return [part for part in parts if part is not None]
+
+
+def known_part(part: object) -> dict[str, Any] | None:
+    """Return a part that holds text, None for others."""
+    if not isinstance(part, Mapping) or part.get("type") not in _TEXT_PARTS:
+        return None
+    field = _TEXT_PARTS[part["type"]]
+    if not isinstance(part.get(field), str):
+        return None
+    known = {name: part[name] for name in ("type", field, "annotations") if name in part}
+    if part["type"] == "output_text":
+        spelled = same_text(part.get("logprobs") or [], part["text"])
+        known["logprobs"] = part.get("logprobs") if spelled else []
+        known.setdefault("annotations", [])
+    return known
+
+
+def spoken(output: Sequence[object]) -> Iterator[tuple[Hashable, str]]:
+    """Yield the parts of a response's items that hold text, and the text."""
+    for place, item in enumerate(output):
+        known = known_item(item)
+        if known is not None:
+            yield from spoken_item(place, known)
+
+
+def spoken_item(place: int, item: Mapping[str, Any]) -> Iterator[tuple[Hashable, str]]:
+    """Yield the parts of an item that hold text, and the text."""
+    match item.get("type"):
+        case "message":
+            yield from _spoken_parts(place, "content", item.get("content"))
+        case "reasoning":
+            yield from _spoken_parts(place, "summary", item.get("summary"))
+            yield from _spoken_parts(place, "content", item.get("content"))
+        case _:
+            rest = {name: one for name, one in item.items() if name not in _WHOLE_FIELDS}
+            yield (place, "rest"), "\n".join(strings(rest))
+            for field in _WHOLE_FIELDS:
+                yield (place, field), "\n".join(strings(item.get(field)))
+
+
+def _spoken_parts(place: int, field: str, parts: object) -> Iterator[tuple[Hashable, str]]:
+    for at, part in enumerate(parts if isinstance(parts, list) else ()):
+        yield from spoken_part((place, field, at), part)
+
+
+def spoken_part(name: Hashable, part: object) -> Iterator[tuple[Hashable, str]]:
+    """Yield the text of a part, and what its annotations say."""
+    if isinstance(part, Mapping):
+        yield name, part.get(_TEXT_PARTS.get(part.get("type", ""), "")) or ""
+        yield (name, "annotations"), lines_of(part.get("annotations"))
+
+
+def lines_of(annotations: object) -> str:
+    """Return what annotations say, a line each."""
+    return "".join(f"{text}\n" for text in strings(annotations))
+
+
+def _is_log(output: object) -> bool:
+    return isinstance(output, Mapping) and output.get("type") == "logs"

@@ -1,0 +1,119 @@
+"""Opens the database, and says which of its errors pass by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+
+from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.integrations.records.schema import METADATA
+
+__all__ = ["Unreachable", "create_tables", "open_engine", "translating"]
+
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+}
+_BUSY_S = 30  # how long SQLite waits for another process's write
+
+
+class Unreachable(Exception):
+    """The database cannot be written to now; later it may."""
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine on a database that has the table.
+
+    Raises:
+        ConfigError: the URL is none, or names a database that cannot be opened.
+        MissingExtraError: its driver is not installed.
+    """
+    address = _address(url)
+    shown = address.render_as_string(hide_password=True)
+    try:
+        engine = create_engine(address, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(library=str(error.name), extra="records") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    try:
+        create_tables(engine)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise ConfigError(
+            f"cannot open the records' database {shown!r}: {_plain(error)}"
+        ) from error
+    return engine
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except ArgumentError:  # which may quote a password
+        raise ConfigError(
+            "the records' database is no URL such as 'sqlite:///records.db'"
+        ) from None
+    if address.drivername in _DRIVERS:
+        address = address.set(drivername=_DRIVERS[address.drivername])
+    try:
+        kind = address.get_backend_name()
+        address.get_dialect()
+    except (NoSuchModuleError, ModuleNotFoundError):
+        kind = address.drivername
+    if kind not in ("sqlite", "postgresql"):
+        raise ConfigError(f"records are kept in sqlite or postgresql, not in {kind!r}")
+    if kind == "sqlite" and address.database in (None, "", ":memory:"):
+        raise ConfigError("records need a file: 'sqlite:///records.db'")
+    return address
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """Let readers and the writer, also of other processes, work beside each other."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_S * 1000}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def create_tables(engine: Engine) -> None:
+    """Create what is missing; another process may be doing the same."""
+    try:
+        METADATA.create_all(engine)
+    except (OperationalError, ProgrammingError, IntegrityError):
+        METADATA.create_all(engine)
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Raise what passes by itself, such as a lost connection or a full disk, as `Unreachable`."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError, ProgrammingError) as error:
+        raise Unreachable(_plain(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unreachable(_plain(error)) from error
+        raise
+    except TimeoutError as error:
+        raise Unreachable(str(error)) from error
+
+
+def _plain(error: SQLAlchemyError) -> str:
+    """Return what the driver said, without the statement and its values."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(cause).split())
