@@ -161,7 +161,9 @@ class Config(BaseSettings):
         for name, field in Policy.model_fields.items():
             if getattr(self.policy, name) is None and field.default is not None:
                 values["policy"][name] = False
-        return tomli_w.dumps(values, multiline_strings=True)
+        readable = tomli_w.dumps(values, multiline_strings=True)
+        # A carriage return is lost in a string of several lines; escaped, it is kept.
+        return readable if tomllib.loads(readable) == values else tomli_w.dumps(values)
 
 
 class _Environment(EnvSettingsSource):

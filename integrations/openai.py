@@ -1,4 +1,4 @@
-"""Guards the official OpenAI client: `client = guard_client(OpenAI(), guard)`, and nothing else changes.
+"""Guards the official OpenAI client: `client = guard_client(OpenAI(), guard)`, and that is all.
 
 Guarded are chat completions and responses, whole and streamed, sync and async, on Azure too, with
 every way the client has of calling them (`create`, `parse`, `stream`, raw responses, `post`).
@@ -10,7 +10,7 @@ import copy
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from guardrail.errors import ConfigError, MissingExtraError, UnguardedCall
 from guardrail.guard import Guard
@@ -63,11 +63,11 @@ def guard_client(client: C, guard: Guard) -> C:
     """
     if not isinstance(client, OpenAI | AsyncOpenAI) or hasattr(client, _MARK):
         raise ConfigError(
-            f"guard_client takes an OpenAI or AsyncOpenAI client without a guard, not {client!r:.80}"
+            f"guard_client takes an OpenAI or AsyncOpenAI client without a guard, not {client!r}"
         )
     seed = copy.copy(client)
     seed.__class__ = _guarded_class(type(client), guard)
-    return cast("C", seed.copy(http_client=unguarded(client._client)))
+    return seed.copy(http_client=unguarded(client._client))
 
 
 class UnguardedOpenAICall(UnguardedCall, OpenAIError):
@@ -86,7 +86,7 @@ def _base_of(client: Any) -> Callable[[], str]:
     return base
 
 
-def _guarded_class(kind: type[Any], guard: Guard) -> type[Any]:
+def _guarded_class(kind: Any, guard: Guard) -> type[Any]:
     shut = {name: _Shut(name) for name in _resources(kind) if name not in _RESOURCES[""]}
     doors = {name: _Door(kind, name, name) for name in _RESOURCES if name and "." not in name}
 

@@ -14,18 +14,18 @@ from typing import Any, Self
 
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
-from guardrail.integrations.openai_wire import Call, parse_body, safe_error
-from guardrail.integrations.openai_wire_guard import (
+from guardrail.integrations.openai_wire import (
+    Call,
     GuardedAsyncBytes,
     GuardedBytes,
     aanswer,
     answer,
     arefusal,
+    failure,
     read_call,
     refusal,
     refused,
 )
-from guardrail.integrations.openai_wire_sse import to_bytes, to_json
 from guardrail.types import Outcome
 
 __all__ = ["guard_http", "unguarded"]
@@ -129,11 +129,7 @@ class _Wire:
 
     def failure(self, response: Any, body: bytes) -> Any:
         """Return an upstream's error with what is known to be no reply."""
-        try:
-            known = to_bytes(to_json(safe_error(parse_body(body))))
-        except UnguardedCall:
-            known = b""
-        return self.whole(response, known)
+        return self.whole(response, failure(body))
 
     def whole(self, response: Any, body: bytes) -> Any:
         """Return a response with another body."""
@@ -167,7 +163,7 @@ class _Wire:
         root = self._base().partition("/deployments/")[0].rstrip("/") + "/"
         path = str(request.url.path)
         if not path.startswith(root):
-            raise UnguardedCall(f"{path!r} is not below the API's base {root!r}, so it is not known")
+            raise UnguardedCall(f"{path!r} is not below the API's base {root!r}")
         return path.removeprefix(root).strip("/")
 
     def _content(self, request: Any) -> bytes:

@@ -10,15 +10,29 @@ import random
 import re
 from collections.abc import Callable
 
+from guardrail.classifiers.embedded.jamo import LEADS, TAILS, VOWELS
+
 __all__ = ["untidy"]
 
 _FIRST = 0xAC00
-_LEAD_KIN = {0: (1, 15), 1: (0, 15), 3: (4, 16), 4: (3, 16), 7: (8, 17), 8: (7, 17), 9: (10,), 10: (9,),
-             12: (13, 14), 13: (12, 14), 14: (12, 13), 15: (0, 1), 16: (3, 4), 17: (7, 8)}  # fmt: skip
-_VOWEL_KIN = {0: (2,), 1: (5, 3), 4: (6,), 5: (1, 7), 8: (12,), 13: (17,), 6: (4,), 12: (8,), 17: (13,),
-              10: (11, 15), 11: (10, 15), 15: (10, 11), 19: (20,)}  # fmt: skip
-_TAILS = (1, 4, 7, 8, 16, 17, 19, 20, 21, 22, 27)
-_LAUGHTER = ("ㅋㅋ", "ㅋㅋㅋ", "ㅎㅎ", "ㅠㅠ", "ㅜㅜ", "~", "!!", "..", "ㅋ", "^^", "ㅡㅡ", "😊", "😭")
+_LEAD_KIN = ("ㄱㄲㅋ", "ㄷㄸㅌ", "ㅂㅃㅍ", "ㅅㅆ", "ㅈㅉㅊ")  # they look or sound alike
+_VOWEL_KIN = ("ㅏㅑ", "ㅐㅔㅒㅖ", "ㅓㅕ", "ㅗㅛ", "ㅜㅠ", "ㅙㅚㅞ", "ㅢㅣ")
+_TAILS = "ㄱㄴㄷㄹㅁㅂㅅㅆㅇㅈㅎ"
+_LAUGHTER = [
+    "ㅋㅋ",
+    "ㅋㅋㅋ",
+    "ㅎㅎ",
+    "ㅠㅠ",
+    "ㅜㅜ",
+    "~",
+    "!!",
+    "..",
+    "ㅋ",
+    "^^",
+    "ㅡㅡ",
+    "😊",
+    "😭",
+]
 _STOPS = re.compile(r"[.!?,]+(?=\s|$)")
 _INVISIBLE = ("\u200b", "\u3164", "·", ".", "1", "♡", " ")
 
@@ -30,7 +44,7 @@ def untidy(text: str, dice: random.Random) -> str:
     return text
 
 
-def _without_stops(text: str, dice: random.Random) -> str:
+def _without_stops(text: str, _dice: random.Random) -> str:
     return _STOPS.sub("", text)
 
 
@@ -63,12 +77,16 @@ def _kin(letter: str, dice: random.Random) -> str:
     lead, vowel, tail = place // 588, place // 28 % 21, place % 28
     change = dice.randrange(3)
     if change == 0:
-        lead = dice.choice(_LEAD_KIN.get(lead, (lead,)))
+        lead = LEADS.index(_other(LEADS[lead], _LEAD_KIN, dice))
     elif change == 1:
-        vowel = dice.choice(_VOWEL_KIN.get(vowel, (vowel,)))
+        vowel = VOWELS.index(_other(VOWELS[vowel], _VOWEL_KIN, dice))
     else:
-        tail = dice.choice(_TAILS) if tail == 0 else dice.choice((tail, 0))
+        tail = TAILS.index(dice.choice(_TAILS)) if tail == 0 else dice.choice((tail, 0))
     return chr(_FIRST + (lead * 21 + vowel) * 28 + tail)
+
+
+def _other(letter: str, kins: tuple[str, ...], dice: random.Random) -> str:
+    return next((dice.choice(kin) for kin in kins if letter in kin), letter)
 
 
 _HABITS: tuple[Callable[[str, random.Random], str], ...] = (

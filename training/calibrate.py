@@ -8,45 +8,75 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Platt", "threshold"]
+from guardrail.classifiers.base import Classifier
+from training.evaluate import DECLINED, MIXED, ORDINARY, Sets, scores
 
+__all__ = ["RAW", "Calibration", "calibrated"]
 
 Floats = npt.NDArray[np.float64]
 
+ALARMS = 0.01
+"""Share of everyday turns that may be flagged."""
+
+ON_DECLINED = 0.04
+"""Share of refusals and careful answers that may be flagged."""
+
 
 @dataclass(frozen=True, slots=True)
-class Platt:
-    """Probability = sigmoid(slope * logit + shift)."""
+class Calibration:
+    """Probability = sigmoid(slope * logit + shift), and unsafe is what reaches the threshold."""
 
     slope: float
     shift: float
-
-    @classmethod
-    def fitted(cls, logits: Floats, unsafe: npt.NDArray[np.bool_], weights: Floats) -> Platt:
-        """Return the slope and shift of the least weighted log loss, by Newton's method."""
-        features = np.stack([logits, np.ones_like(logits)], axis=1)
-        solution = np.array([1.0, 0.0])
-        for _ in range(50):
-            chance = 1 / (1 + np.exp(-features @ solution))
-            gradient = features.T @ (weights * (chance - unsafe))
-            curve = (features * (weights * chance * (1 - chance))[:, None]).T @ features
-            solution -= np.linalg.solve(curve + 1e-6 * np.eye(2), gradient)
-        return cls(float(solution[0]), float(solution[1]))
+    threshold: float
 
 
-def threshold(everyday: Sequence[Floats], declined: Floats, *, alarms: float = 0.01, on_declined: float = 0.05) -> float:
-    """Return the lowest score that keeps both promises.
+RAW = Calibration(1.0, 0.0, 0.5)
+"""No calibration."""
 
-    Args:
-        everyday: scores of everyday turns, by set; each set counts alike.
-        declined: scores of refusals and careful answers.
-        alarms: share of everyday turns that may be flagged.
-        on_declined: share of refusals and careful answers that may be flagged.
-    """
+
+def calibrated(classifier: Classifier, sets: Sets) -> Calibration:
+    """Return the calibration of a classifier that has none, from every other turn of a mix."""
+    found = {name: scores(classifier, turns) for name, turns in sets.items()}
+    half = {name: slice(0, None, 2) for name in MIXED}
+    logit = np.concatenate([_logit(found[name][half[name]]) for name in MIXED])
+    unsafe = np.array([turn.unsafe for name in MIXED for turn in sets[name][half[name]]])
+    weight = np.concatenate([_even(found[name][half[name]]) for name in MIXED])
+    slope, shift = _platt(logit, unsafe, weight)
+    declined = np.concatenate([found[name] for name in DECLINED])
+    level = _threshold([found[name] for name in ORDINARY], declined)
+    chance = 1 / (1 + np.exp(-(slope * _logit(np.array([level])) + shift)))
+    return Calibration(slope, shift, float(chance[0]))
+
+
+def _logit(score: Floats) -> Floats:
+    clipped = np.clip(score, 1e-9, 1 - 1e-9)
+    logit: Floats = np.log(clipped / (1 - clipped))
+    return logit
+
+
+def _even(score: Floats) -> Floats:
+    return np.full(len(score), 1 / len(score))
+
+
+def _platt(logit: Floats, unsafe: npt.NDArray[np.bool_], weight: Floats) -> tuple[float, float]:
+    """Return slope and shift of the least weighted log loss, by Newton's method."""
+    features = np.stack([logit, np.ones_like(logit)], axis=1)
+    solution = np.array([1.0, 0.0])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-features @ solution))
+        gradient = features.T @ (weight * (chance - unsafe))
+        curve = (features * (weight * chance * (1 - chance))[:, None]).T @ features
+        solution -= np.linalg.solve(curve + 1e-6 * np.eye(2), gradient)
+    return float(solution[0]), float(solution[1])
+
+
+def _threshold(everyday: Sequence[Floats], declined: Floats) -> float:
+    """Return the lowest score that keeps both shares; each everyday set counts alike."""
     values = np.concatenate(everyday)
-    weights = np.concatenate([np.full(len(part), 1 / len(part) / len(everyday)) for part in everyday])
+    weight = np.concatenate([_even(part) / len(everyday) for part in everyday])
     order = np.argsort(-values)
-    flagged = np.cumsum(weights[order])
-    worst_allowed = int(np.searchsorted(flagged, alarms, side="right"))
-    from_everyday = float(values[order][min(worst_allowed, len(values) - 1)])
-    return float(np.nextafter(max(from_everyday, float(np.quantile(declined, 1 - on_declined))), 1))
+    flagged = np.cumsum(weight[order])
+    first_kept = int(np.searchsorted(flagged, ALARMS, side="right"))
+    highest = max(values[order][first_kept], np.quantile(declined, 1 - ON_DECLINED))
+    return float(np.nextafter(highest, 1))

@@ -6,17 +6,27 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from training.compose import Composer, Stock
-from training.examples import Example
+from training.composer import Composer, Stock
+from training.examples import Example, Row
 from training.parts import Parts, Share, load_parts, plain, refusal_sentences, safe_turns
 from training.public import Answers, turns_of
+from training.recipes import compose
 
-__all__ = ["composed", "public_turns"]
+__all__ = ["composed", "drawing", "public_turns"]
+
+PER_CATEGORY = 10_000
+PUBLIC_SHARE = 0.6
 
 _EVERYDAY = {"safe-service", "safe-school", "safe-clinic", "safe-talk", "safe-idiom"}
 _WILLING = ("open", "close")
+
+
+def drawing(rows: Iterable[Row], share: Share, seed: int) -> list[Example]:
+    """Return one drawing of the training set: composed turns and 6 in 10 of the public rows."""
+    dice = random.Random(seed)
+    drawn = [row for row in rows if dice.random() < PUBLIC_SHARE]
+    return composed(share, PER_CATEGORY, seed) + public_turns(drawn, share, seed)
 
 
 def composed(share: Share, per_category: int, seed: int) -> list[Example]:
@@ -25,17 +35,10 @@ def composed(share: Share, per_category: int, seed: int) -> list[Example]:
     written = list(safe_turns(share))
     by_category = load_parts(share)
     stock = _stock(written, by_category, share)
-    made = [replace(e, category=None, asked=_asked(e)) for e in written]
+    made = [replace(e, category=None) for e in written]
     for category, parts in by_category.items():
-        made += Composer(category, parts, stock, dice).turns(per_category)
+        made += compose(Composer(category, parts, stock, dice), per_category)
     return made
-
-
-def _asked(turn: Example) -> str | None:
-    """Return what a written safe turn's message asks for."""
-    if turn.source == "safe-refusal":
-        return turn.category
-    return "" if turn.source in _EVERYDAY else None
 
 
 def _stock(written: Sequence[Example], by_category: Mapping[str, Parts], share: Share) -> Stock:
@@ -63,7 +66,7 @@ def _everyday(written: Iterable[Example]) -> list[Example]:
     return [e for e in written if e.source in _EVERYDAY and e.user and e.reply]
 
 
-def public_turns(rows: Iterable[Mapping[str, Any]], share: Share, seed: int) -> list[Example]:
+def public_turns(rows: Iterable[Row], share: Share, seed: int) -> list[Example]:
     """Return what the public rows make, answered with sentences from a share of the parts."""
     dice = random.Random(seed)
     users = [turn.user for turn in _everyday(list(safe_turns(share)))]

@@ -1,4 +1,4 @@
-"""Examples as arrays: every distinct sentence is taken apart once, batches are gathered from that."""
+"""Examples as arrays: each sentence is taken apart once, batches are gathered from that."""
 
 from __future__ import annotations
 

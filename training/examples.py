@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["Example", "json_lines"]
+__all__ = ["Example", "Row", "json_lines"]
+
+Row: TypeAlias = Mapping[str, Any]
+"""One object of a JSON Lines file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,6 @@ class Example:
         unsafe: whether the judged text is unsafe.
         category: O1..O6 for unsafe turns, where known.
         source: where it is from, for weighing and for held-out measurements.
-        asked: what the user's message asks for: a category, "" for nothing unsafe, None unknown.
     """
 
     user: str
@@ -29,7 +31,6 @@ class Example:
     unsafe: bool
     category: str | None = None
     source: str = ""
-    asked: str | None = None
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:

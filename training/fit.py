@@ -15,8 +15,6 @@ from training.reader import Reader
 __all__ = ["Plan", "fit"]
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How to train.
@@ -38,13 +36,17 @@ class Plan:
     hate_share: float = 0.1
 
 
-def fit(reader: Reader, drawings: Sequence[Encoded], plan: Plan, report: Callable[[str], None]) -> None:
+def fit(
+    reader: Reader, drawings: Sequence[Encoded], plan: Plan, report: Callable[[str], None]
+) -> None:
     """Train the reader in place, the same way for the same seeds."""
     dice = np.random.default_rng(0)
     rounds = [drawings[i % len(drawings)] for i in range(plan.passes)]
     optimiser = torch.optim.AdamW(reader.parameters(), lr=plan.rate, weight_decay=0.0)
     steps = sum(len(drawing) // plan.batch for drawing in rounds)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.rate, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, plan.rate, total_steps=steps, pct_start=0.1
+    )
     reader.train()
     for number, drawing in enumerate(rounds, 1):
         order = dice.permutation(len(drawing))
@@ -52,7 +54,7 @@ def fit(reader: Reader, drawings: Sequence[Encoded], plan: Plan, report: Callabl
         for start in range(0, len(order) - plan.batch + 1, plan.batch):
             loss = _loss(reader, drawing, order[start : start + plan.batch], plan)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimiser.step()
             schedule.step()
             losses.append(loss.item())
@@ -60,7 +62,9 @@ def fit(reader: Reader, drawings: Sequence[Encoded], plan: Plan, report: Callabl
     reader.eval()
 
 
-def _loss(reader: Reader, drawing: Encoded, chosen: np.ndarray[tuple[int], np.dtype[np.int64]], plan: Plan) -> torch.Tensor:
+def _loss(
+    reader: Reader, drawing: Encoded, chosen: np.ndarray[tuple[int], np.dtype[np.int64]], plan: Plan
+) -> torch.Tensor:
     logits = reader(drawing.batch(chosen))
     unsafe = torch.from_numpy(drawing.unsafe[chosen])
     target = unsafe * (1 - 2 * plan.soften) + plan.soften

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 __all__ = ["fill", "particle"]
 
-_FORMS = {"을": ("을", "를"), "은": ("은", "는"), "이": ("이", "가"), "과": ("과", "와"), "으로": ("으로", "로"),
-          "이나": ("이나", "나"), "도": ("도", "도")}  # fmt: skip
+_PAIRS = "을/를 은/는 이/가 과/와 으로/로 이나/나 도/도"
+_FORMS = {pair.split("/")[0]: tuple(pair.split("/")) for pair in _PAIRS.split()}
 _SLOT = re.compile(r"\{(noun2?|doing2?|to2?)(?::(을|은|이나|이|과|으로|도))?\}")
 _DIGITS_WITH_TAIL = "013678"  # 영 일 삼 육 칠 팔
 _LATIN_WITH_TAIL = "lmnr"

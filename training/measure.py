@@ -24,9 +24,8 @@ def auroc(scores: Floats, unsafe: Labels) -> float:
     return (total - positive * (positive + 1) / 2) / (positive * negative)
 
 
-def calibration_error(scores: Floats, unsafe: Labels, bins: int = 10) -> float:
-    """Return how far probabilities are from frequencies, on average over equal bins."""
+def calibration_error(scores: Floats, unsafe: Labels, weights: Floats, bins: int = 10) -> float:
+    """Return how far probabilities are from frequencies, on weighted average over equal bins."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    gaps = np.bincount(place, scores, bins) - np.bincount(place, unsafe.astype(float), bins)
-    return float(np.abs(gaps).sum() / max(counts.sum(), 1))
+    gaps = np.bincount(place, weights * (scores - unsafe), bins)
+    return float(np.abs(gaps).sum() / weights.sum())

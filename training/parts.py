@@ -65,7 +65,10 @@ def _merge(one: Any, other: Any) -> Any:
         return other if one is None else one
     if isinstance(one, list):
         return [*one, *other]
-    return {key: _merge(one.get(key), other.get(key)) for key in (*one, *(k for k in other if k not in one))}
+    return {
+        key: _merge(one.get(key), other.get(key))
+        for key in (*one, *(k for k in other if k not in one))
+    }
 
 
 def _share(parts: Any, share: Share) -> Any:
@@ -80,10 +83,14 @@ def safe_turns(share: Share, folder: Path = CORPUS / "safe") -> Iterator[Example
         for row in json_lines(path):
             if share.keeps(row):
                 kind = f"safe-{row.get('kind', path.stem)}"
-                yield Example(row.get("user") or "", row.get("assistant"), False, row.get("topic"), kind)
+                yield Example(
+                    row.get("user") or "", row.get("assistant"), False, row.get("topic"), kind
+                )
 
 
-def refusal_sentences(share: Share, path: Path = CORPUS / "safe" / "refusal_sentences.json") -> Parts:
+def refusal_sentences(
+    share: Share, path: Path = CORPUS / "safe" / "refusal_sentences.json"
+) -> Parts:
     """Return refusals that fit any request, by register."""
     sentences: Parts = _share(json.loads(path.read_text(encoding="utf-8")), share)
     return sentences

@@ -16,7 +16,7 @@ __all__ = ["Reader"]
 class Reader(nn.Module):
     """Reads each sentence of a reply in the light of the question, then all of them together."""
 
-    def __init__(self, rows: int, width: int = 32, hidden: int = 64, drop: float = 0.2) -> None:
+    def __init__(self, rows: int, width: int = 32, hidden: int = 64, drop: float = 0.5) -> None:
         super().__init__()
         self.embed = nn.EmbeddingBag(rows, width, mode="sum")
         nn.init.normal_(self.embed.weight, std=0.1)
@@ -46,7 +46,9 @@ class Reader(nn.Module):
         )
         features = torch.cat([worst, read[batch.last], user, whole, user * whole, alone], 1)
         hidden = torch.relu(self.together(self.dropout(features)))
-        logits: torch.Tensor = self.out(self.dropout(hidden)) + self.direct(torch.cat([user, whole], 1))
+        logits: torch.Tensor = self.out(self.dropout(hidden)) + self.direct(
+            torch.cat([user, whole], 1)
+        )
         return logits
 
     def _sums(self, batch: Batch) -> torch.Tensor:

@@ -7,20 +7,18 @@ prompt about as many tokens as it is for Llama 3's.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from guardrail.classifiers.kosafeguard import card_examples
 from guardrail.prompt import render
-from guardrail.types import Conversation, exchange
 
-__all__ = ["SIZES", "Size", "card_examples", "quantised", "random_llama", "tokenizer_like_llama3"]
+__all__ = ["SIZES", "Size", "quantised", "random_llama", "tokenizer_like_llama3"]
 
 _PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -61,13 +59,6 @@ SIZES = {
     "8b": Size(4096, 32, 32, 8, 14336, 128256),
 }
 """Sizes by name; "1b" is Llama 3.2's, "8b" is Llama 3's and KoSafeGuard's."""
-
-
-def card_examples() -> list[tuple[Conversation, bool]]:
-    """Return the four examples of KoSafeGuard's card, and whether each reply is unsafe."""
-    text = (files("guardrail.classifiers.kosafeguard") / "card_examples.jsonl").read_text("utf-8")
-    rows = [json.loads(line) for line in text.splitlines()]
-    return [(exchange(row["user"], row["assistant"]), row["unsafe"]) for row in rows]
 
 
 @cache

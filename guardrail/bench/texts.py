@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from guardrail.bench.models import card_examples
+from guardrail.classifiers.kosafeguard import card_examples
 from guardrail.types import Conversation, exchange
 
 __all__ = ["growing", "turn"]

@@ -13,13 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from guardrail.evaluation.calibrate import (
-        Calibration,
-        Goal,
-        InsufficientData,
-        Target,
-        calibrate,
-    )
+    from guardrail.evaluation.calibration import Calibration, calibrate
     from guardrail.evaluation.candidates import Candidate
     from guardrail.evaluation.columns import Columns
     from guardrail.evaluation.data import Dataset
@@ -30,6 +24,7 @@ if TYPE_CHECKING:
     from guardrail.evaluation.rows import Row
     from guardrail.evaluation.run import evaluate
     from guardrail.evaluation.streaming import SCHEDULES
+    from guardrail.evaluation.targets import Goal, InsufficientData, Target
 
 __all__ = [
     "PERTURBATIONS",
@@ -54,18 +49,18 @@ __all__ = [
 _HOMES = {
     "PERTURBATIONS": "perturb",
     "SCHEDULES": "streaming",
-    "Calibration": "calibrate",
+    "Calibration": "calibration",
     "Candidate": "candidates",
     "Columns": "columns",
     "Dataset": "data",
     "Figure": "figures",
     "Figures": "figures",
-    "Goal": "calibrate",
-    "InsufficientData": "calibrate",
+    "Goal": "targets",
+    "InsufficientData": "targets",
     "Report": "report",
     "Row": "rows",
-    "Target": "calibrate",
-    "calibrate": "calibrate",
+    "Target": "targets",
+    "calibrate": "calibration",
     "evaluate": "run",
     "write_policy": "policy_file",
 }
@@ -74,6 +69,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # a function may be called as its module is, and goes before it
-    return value
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from guardrail.classifiers.base import Classifier
 from guardrail.config import ClassifierConfig, Config
 from guardrail.errors import ConfigError
@@ -55,7 +57,11 @@ class Candidate:
         arguments: dict[str, Any] = dict(map(_setting, settings))
         if at:
             arguments["revision"] = revision
-        return cls(name or place, ClassifierConfig(kind=kind, **arguments), policy or Policy())
+        try:
+            classifier = ClassifierConfig(kind=kind, **arguments)
+        except ValidationError as error:
+            raise ConfigError(f"classifier {place!r}: {error.errors()[0]['msg']}") from error
+        return cls(name or place, classifier, policy or Policy())
 
     @property
     def identity(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -12,7 +12,7 @@ from guardrail.errors import MissingExtraError
 from guardrail.evaluation import plots
 from guardrail.evaluation.figures import Figure, Figures, shown
 from guardrail.evaluation.report import Report, Result
-from guardrail.evaluation.sheets import Sheet, cell_text, named, sheets
+from guardrail.evaluation.sheets import Cell, Sheet, cell_text, is_number, named, sheets
 
 try:
     from jinja2 import Environment
@@ -54,7 +54,8 @@ def html(report: Report) -> str:
         for name in ("report.css", "report.js", "report.html.jinja")
     )
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"cell": _cell, "share": shown, "named": named}
+    environment.filters |= {"lines": _lines, "share": shown, "named": named}
+    environment.tests["number"] = lambda place, sheet: is_number(sheet, place)
     every: dict[str, list[Sheet]] = {}
     for sheet in sheets(report):
         every.setdefault(sheet.id, []).append(sheet)
@@ -136,10 +137,25 @@ def _sweep(result: Result, place: int) -> Mapping[str, Any]:
     }
 
 
-def _cell(cell: Any, sheet: Sheet) -> Markup:
+def _lines(sheet: Sheet) -> Iterator[Markup]:
+    """Yield the lines of a table; a line does not say again what the one above it begins with."""
+    above: Cell = None
+    numbers = [is_number(sheet, place) for place in range(len(sheet.columns))]
+    for line in sheet.lines:
+        cells = [
+            _cell(cell, sheet, number=number) for cell, number in zip(line, numbers, strict=True)
+        ]
+        if line[0] == above:
+            cells[0] = Markup('<td class="text same"></td>')
+        kind = "" if line[0] == above else ' class="first"'
+        above = line[0]
+        yield Markup(f"<tr{kind}>") + Markup("").join(cells) + Markup("</tr>")
+
+
+def _cell(cell: Cell, sheet: Sheet, *, number: bool) -> Markup:
     """Return a table's cell: figures with their interval drawn under them."""
     if not isinstance(cell, Figure) or cell.low == cell.high:
-        kind = "text" if isinstance(cell, str) else "number"
+        kind = "number" if number else "text"
         return Markup('<td class="{}">{}</td>').format(kind, cell_text(cell))
     is_difference = sheet.id == "differences"
     value = shown(cell, sign=is_difference)

@@ -144,7 +144,8 @@ def proportion(flags: Bools, *, resamples: int = 1000, seed: int = 0) -> Figure 
         return Figure(count / of, *wilson(count, of))
     drawn = np.random.default_rng(seed).binomial(of, count / of, resamples) / of
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return Figure(count / of, float(low), float(high))
+    value = count / of
+    return Figure(value, min(float(low), value), max(float(high), value))
 
 
 def wilson(count: int, of: int, z: float = 1.959964) -> tuple[float, float]:
@@ -154,4 +155,5 @@ def wilson(count: int, of: int, z: float = 1.959964) -> tuple[float, float]:
     share = count / of
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * np.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    low, high = float(middle - half), float(middle + half)
+    return min(max(0.0, low), share), max(min(1.0, high), share)  # rounding leaves the share inside

@@ -22,6 +22,7 @@ try:
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 except ModuleNotFoundError as error:
     raise MissingExtraError(library="matplotlib", extra="eval") from error
 
@@ -171,15 +172,15 @@ def _roc(shown: Sequence[tuple[Result, str]]) -> Figure:
 
 def _histograms(shown: Sequence[tuple[Result, str]]) -> Figure:
     """Return one histogram per candidate, one under the other."""
-    figure = Figure(figsize=(5.4, 2.0 + 1.8 * len(shown)), layout="constrained")
-    for place, (result, _) in enumerate(shown, start=1):
-        axes = figure.add_subplot(len(shown), 1, place)
+    figure = Figure(figsize=(5.4, max(3.8, 0.8 + 1.3 * len(shown))), layout="constrained")
+    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (result, _) in zip(panels, shown, strict=True):
         _histogram(axes, result)
-        axes.set_ylabel("Rows")
         if len(shown) > 1:
             axes.set_title(result.name, loc="left", fontsize=10)
-    axes.set_xlabel("Score")
-    figure.axes[0].legend(loc="upper center", ncols=2)
+    panels[-1].set_xlabel("Score")
+    figure.supylabel("Rows", fontsize=10)
+    panels[0].legend(loc="upper center", ncols=2)
     return figure
 
 
@@ -195,26 +196,34 @@ def _histogram(axes: Axes, result: Result) -> None:
     axes.set(yscale="log", xlim=(0, 1))
 
 
+_SWEPT = (("recall", "-", 1.8), ("precision", "--", 1.1), ("false alarms", ":", 2.2))
+
+
 def _sweep(shown: Sequence[tuple[Result, str]]) -> Figure:
-    figure, axes = _axes()
-    several = len(shown) > 1
+    """Return three lines per candidate: colours tell candidates apart, dashes the figures."""
+    figure, axes = _axes(height=3.8 if len(shown) == 1 else 4.0)
     for result, colour in shown:
         curves = result.curves
         assert curves is not None
-        lines = (
-            ("recall", curves.swept_recall, "-", 1.8),
-            ("precision", curves.swept_precision, "--", 1.1),
-            ("false alarms", curves.swept_alarms, ":", 2.2),
-        )
-        for place, (name, values, dash, width) in enumerate(lines):
-            paint = colour if several else COLOURS[place]
-            label = f"{result.name}: {name}" if several else name
-            axes.plot(
-                curves.thresholds, values, dash, color=paint, linewidth=width, label=label
-            )
+        swept = (curves.swept_recall, curves.swept_precision, curves.swept_alarms)
+        for values, (_, dash, width), own in zip(swept, _SWEPT, COLOURS, strict=False):
+            paint = colour if len(shown) > 1 else own
+            axes.plot(curves.thresholds, values, dash, color=paint, linewidth=width)
     _shares(axes, "Threshold", "")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=1 if several else 3)
+    _sweep_legends(figure, shown)
     return figure
+
+
+def _sweep_legends(figure: Figure, shown: Sequence[tuple[Result, str]]) -> None:
+    paints = COLOURS if len(shown) == 1 else [_INK] * 3
+    lines = [
+        Line2D([], [], linestyle=dash, linewidth=width, color=paint, label=name)
+        for (name, dash, width), paint in zip(_SWEPT, paints, strict=False)
+    ]
+    figure.legend(handles=lines, loc="outside lower center", ncols=3)
+    if len(shown) > 1:
+        names = [Line2D([], [], color=colour, label=result.name) for result, colour in shown]
+        figure.legend(handles=names, loc="outside upper center", ncols=min(3, len(names)))
 
 
 def _calibration(shown: Sequence[tuple[Result, str]]) -> Figure:

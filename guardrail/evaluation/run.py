@@ -32,12 +32,13 @@ from guardrail.evaluation.report import Report, Speed
 from guardrail.evaluation.robustness import Rewritten
 from guardrail.evaluation.rows import Row
 from guardrail.evaluation.streaming import SCHEDULES, Prefixes
-from guardrail.evaluation.table import Table, decide, read_table
+from guardrail.evaluation.table import Decided, Table, decide, read_table
 from guardrail.flow import Classify
+from guardrail.policy import Policy
 from guardrail.types import Conversation
 from guardrail.window import Window
 
-__all__ = ["Progress", "evaluate"]
+__all__ = ["Progress", "evaluate", "judged_rows"]
 
 Progress = Callable[[str, int, int], None]
 """Told what is being judged, how many rows are newly done, and how many there are."""
@@ -119,6 +120,43 @@ def evaluate(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             version=_version(),
         )
+
+
+def judged_rows(
+    data: Sequence[str | Path | Dataset],
+    candidate: Candidate,
+    *,
+    columns: Columns | None = None,
+    all_categories: bool = False,
+    folder: str | Path | None = None,
+    fresh: bool = False,
+    batch: int = 64,
+    progress: Progress | None = None,
+) -> tuple[Sequence[str], Table, Decided]:
+    """Judge labelled rows and return the sets' names, what the rows are, and what was decided.
+
+    Args:
+        data, columns, folder, fresh, batch, progress: as in `evaluate`.
+        candidate: what judges.
+        all_categories: find the categories of every row, not only of those the policy asks for.
+    """
+    sets = [_opened(each, columns, None, None, 0) for each in data]
+    kept = None if folder is None else Path(folder)
+    if kept is not None:
+        _prepare(kept, sets, fresh=fresh)
+    with _place(kept) as place:
+        table = read_table([(each.name, each.rows()) for each in sets])
+        plan = _Plan(sets, table, Path(place), 0, batch, 0, progress or _quiet)
+        asking = candidate.policy if not all_categories else _ALL_CATEGORIES
+        with candidate.opened() as classifier:
+            for each, question in zip(sets, plan.questions(candidate.slug), strict=True):
+                tick = _tick(plan.progress, f"{candidate.name}: {each.name}", len(each))
+                judge(question, classifier, [asking], tick)
+        found = chain.from_iterable(map(answers, plan.questions(candidate.slug)))
+        return [each.name for each in sets], table, decide(found, candidate.policy)
+
+
+_ALL_CATEGORIES = Policy(threshold=0.0)  # finds everything unsafe, so it wants all categories
 
 
 @dataclass(frozen=True)

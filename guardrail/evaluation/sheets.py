@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,7 +16,7 @@ from guardrail.evaluation.streaming import ScheduleFigures
 from guardrail.taxonomy import TITLES as CATEGORY_TITLES
 from guardrail.types import Category, Language
 
-__all__ = ["Cell", "Sheet", "cell_text", "group_title", "named", "sheets"]
+__all__ = ["Cell", "Sheet", "cell_text", "group_title", "is_number", "named", "sheets"]
 
 Cell: TypeAlias = str | int | float | Figure | None
 
@@ -46,6 +47,15 @@ _GROUPS = {
     "language": "By language",
     "judged": "By what is judged",
 }
+
+
+_NUMBER = re.compile(r"–|[-+]?[\d.,]+(?:x|( \(\d+\))| at [\d.]+)?")
+
+
+def is_number(sheet: Sheet, column: int) -> bool:
+    """Whether a column of a table holds numbers, which stand on the right."""
+    cells = (line[column] for line in sheet.lines)
+    return all(not isinstance(cell, str) or _NUMBER.fullmatch(cell) for cell in cells)
 
 
 def cell_text(cell: Cell, *, interval: bool = True, sign: bool = False) -> str:
@@ -177,7 +187,11 @@ def _groups(report: Report) -> Iterator[Sheet]:
         note = "Rows of that category." if group == "category" else ""
         columns = (group.capitalize(), *_candidate_head(report), "Rows", "Unsafe", *_group_heads())
         lines: list[Sequence[Cell]] = [
-            [named(part), *_candidate_cell(result, report), *_group_cells(result.groups[group][part])]
+            [
+                named(part),
+                *_candidate_cell(result, report),
+                *_group_cells(result.groups[group][part]),
+            ]
             for part in parts
             for result in report.results
         ]
@@ -205,14 +219,15 @@ def _group_cells(figures: Figures) -> list[Cell]:
 
 def _at_alarms(report: Report) -> Sheet:
     note = "Thresholds on the score alone; `guardrail calibrate` chooses them with their evidence."
+    shown_at = {result.name: result.curves.at_alarms for result in report.results if result.curves}
     lines: list[list[Cell]] = [
-        [result.name, f"{100 * allowed:g} %", f"{threshold:.3f}", _alone(recall)]
-        for result in report.results
-        if result.curves
-        for allowed, threshold, recall in result.curves.at_alarms
+        [name, *(f"{100 * recall:.1f} at {threshold:.3f}" for _, threshold, recall in found)]
+        for name, found in shown_at.items()
     ]
-    columns = ("Candidate", "False alarms at most", "Threshold", "Recall")
-    return Sheet("thresholds", "What other thresholds would give", note, columns, lines)
+    allowed = next(iter(shown_at.values()), ())
+    columns = ("Candidate", *(f"at most {100 * share:g} %" for share, _, _ in allowed))
+    title = "Recall at some shares of false alarms, and the threshold for it"
+    return Sheet("thresholds", title, note, columns, lines)
 
 
 def _confusion(result: Result, report: Report) -> Sheet:

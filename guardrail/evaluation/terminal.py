@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from guardrail.evaluation.report import Report
-from guardrail.evaluation.sheets import Sheet, cell_text, sheets
+from guardrail.evaluation.sheets import Sheet, cell_text, is_number, sheets
 
 __all__ = ["show"]
 
-_QUIET = {"data"}  # what is said in another table too
+_QUIET = {"data", "confusion"}  # said in another table too, or better as a picture
 
 
 def show(report: Report, console: Console) -> None:
@@ -30,8 +30,8 @@ def _table(sheet: Sheet, width: int) -> Table:
         lines = _texts(sheet, interval=False)
     table = Table(title=Text(sheet.title, style="bold"), title_justify="left", box=None)
     for place, column in enumerate(sheet.columns):
-        is_number = all(not isinstance(line[place], str) for line in sheet.lines)
-        table.add_column(Text(column), justify="right" if is_number else "left", overflow="fold")
+        side: JustifyMethod = "right" if is_number(sheet, place) else "left"
+        table.add_column(Text(column), justify=side, overflow="fold")
     for line in lines:
         table.add_row(*map(Text, line))
     return table
@@ -39,7 +39,9 @@ def _table(sheet: Sheet, width: int) -> Table:
 
 def _texts(sheet: Sheet, *, interval: bool) -> list[list[str]]:
     sign = sheet.id == "differences"
-    return [[cell_text(cell, interval=interval, sign=sign) for cell in line] for line in sheet.lines]
+    return [
+        [cell_text(cell, interval=interval, sign=sign) for cell in line] for line in sheet.lines
+    ]
 
 
 def _width(sheet: Sheet, lines: list[list[str]]) -> int:

@@ -13,6 +13,7 @@ from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from pydantic import PrivateAttr
 
 from guardrail.errors import UnguardedCall
@@ -100,7 +101,8 @@ class _AgentModel(GuardedChatModel):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Return a reply, and remember that it is judged."""
-        reply = self._light.copy().run(super().invoke, input, config, **kwargs)
+        light, call = self._light.copy(), super().invoke
+        reply = light.run(lambda: call(input, _lit(config), **kwargs))
         self._replies.append(reply)
         return reply
 
@@ -108,8 +110,9 @@ class _AgentModel(GuardedChatModel):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Do what `invoke` does, without blocking the event loop."""
-        call = super().ainvoke(input, config, **kwargs)
-        reply = await asyncio.create_task(call, context=self._light.copy())
+        light = self._light.copy()
+        call = super().ainvoke(input, light.run(_lit, config), **kwargs)
+        reply = await asyncio.create_task(call, context=light)
         self._replies.append(reply)
         return reply
 
@@ -173,6 +176,11 @@ class _Call:
 
 def _itself(message: AIMessage, _: object) -> AIMessage:
     return message
+
+
+def _lit(config: RunnableConfig | None) -> RunnableConfig:
+    """Return a configuration, made in the dark, with the handlers that watch here."""
+    return merge_configs({}, config)
 
 
 def _darkness() -> Context:

@@ -126,5 +126,5 @@ def _latency(engine: Engine, chosen: Filter, stage: Stage) -> Latency:
         count = connection.execute(select(func.count()).select_from(ranked)).scalar_one()
         ranks = [max(1, math.ceil(count * share)) for share in (0.5, 0.95, 0.99)]
         wanted = select(ranked.c.rank, ranked.c.seconds).where(ranked.c.rank.in_(ranks))
-        seconds: dict[int, float] = dict(connection.execute(wanted).tuples().all())
+        seconds: dict[int, float] = {row.rank: row.seconds for row in connection.execute(wanted)}
     return Latency(count, *(seconds.get(place) for place in ranks))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import weakref
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Self
@@ -23,7 +22,7 @@ from guardrail.integrations.records.database import (
 from guardrail.integrations.records.queries import Records
 from guardrail.integrations.records.retention import prune
 from guardrail.integrations.records.schema import RECORDS, row_of
-from guardrail.integrations.records.writer import Counts, Writer
+from guardrail.integrations.records.writer import Counts, Writer, weakly
 
 __all__ = ["RecordStore", "RecordsConfig"]
 
@@ -66,8 +65,7 @@ class RecordStore:
         if hasattr(
             os, "register_at_fork"
         ):  # a forked process must not use its parent's connections
-            forget = weakref.WeakMethod(self._forget_connections)
-            os.register_at_fork(after_in_child=lambda: (again := forget()) and again())
+            os.register_at_fork(after_in_child=weakly(self._forget_connections))
         self._writer.start()
 
     def __call__(self, record: AuditRecord, /) -> None:
@@ -100,6 +98,7 @@ class RecordStore:
         self.close()
 
     def _forget_connections(self) -> None:
+        self._inherited = self._engine.pool  # closing them would end the parent's
         self._engine.dispose(close=False)
 
     def _write(self, batch: Sequence[AuditRecord]) -> None:

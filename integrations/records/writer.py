@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from guardrail.audit import AuditRecord
 from guardrail.integrations.records.database import Unreachable
 
-__all__ = ["Counts", "Writer"]
+__all__ = ["Counts", "Writer", "weakly"]
 
 _logger = logging.getLogger("guardrail")
 _BATCH = 500
 _RETRY_S = (0.1, 5.0)  # the first pause after a failure, and the longest
 _SAY_EVERY_S = 60.0
+_FORK_S = 5.0  # that a fork waits for a write
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +65,31 @@ class Writer:
         self._tidy = tidy
         self._limit = limit
         self._tidy_every_s = tidy_every_s
-        self._said = -_SAY_EVERY_S
+        self._said: dict[str, float] = {}
         self._begin()
-        if hasattr(os, "register_at_fork"):  # a forked process has neither the thread nor its queue
-            begin = weakref.WeakMethod(self._begin)
-            os.register_at_fork(after_in_child=lambda: (again := begin()) and again())
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=weakly(self._pause),
+                after_in_parent=weakly(self._resume),
+                after_in_child=weakly(self._begin),  # where there is no thread, and no queue
+            )
 
     def _begin(self) -> None:
         self._change = threading.Condition()
+        self._at_work = threading.Lock()
         self._queue: deque[AuditRecord] = deque()
         self._at_hand = 0  # records being written
         self._written = self._dropped = self._failed = 0
         self._deadline: float | None = None  # of the last writes; None while open
         self._thread: threading.Thread | None = None
+
+    def _pause(self) -> None:
+        """Let the database be: in the middle of a write its driver would be copied locked."""
+        self._paused = self._at_work.acquire(timeout=_FORK_S)
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._at_work.release()
 
     @property
     def counts(self) -> Counts:
@@ -105,8 +118,7 @@ class Writer:
                 self._change.notify_all()
                 return
             self._dropped += 1
-            dropped = self._dropped
-        self._say(f"{dropped} audit records dropped so far: the queue is full or closed")
+        self._say("are dropped, since the queue is full or closed")
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that was put is settled, at most so long; return whether it is."""
@@ -166,7 +178,7 @@ class Writer:
                 for record in batch:
                     self._settle([record])
                 return
-            self._say(f"the database refused an audit record: {type(error).__name__}")
+            self._say("are refused by the database", type(error).__name__)
             done = False
         with self._change:
             if self._at_hand:  # not given up in the meantime
@@ -180,9 +192,10 @@ class Writer:
         pause, longest = _RETRY_S
         while True:
             try:
-                self._write(batch)
+                with self._at_work:
+                    self._write(batch)
             except Unreachable as error:
-                self._say(f"audit records cannot be written now: {error}")
+                self._say("cannot be written now", error)
                 if not self._may_try_again(pause):
                     return False
                 pause = min(2 * pause, longest)
@@ -202,13 +215,25 @@ class Writer:
 
     def _try_tidying(self) -> None:
         try:
-            self._tidy()
+            with self._at_work:
+                self._tidy()
         except Exception as error:
-            self._say(f"old audit records could not be deleted: {type(error).__name__}")
+            self._say("that are old cannot be deleted", type(error).__name__)
 
-    def _say(self, message: str) -> None:
-        """Log a message, but not with every record."""
+    def _say(self, what: str, detail: object = "") -> None:
+        """Log what goes wrong, but not with every record."""
         now = time.monotonic()
-        if now - self._said >= _SAY_EVERY_S:
-            self._said = now
-            _logger.error("%s", message)
+        if now - self._said.get(what, -_SAY_EVERY_S) >= _SAY_EVERY_S:
+            self._said[what] = now
+            _logger.error("audit records %s%s", what, f": {detail}" if detail else "")
+
+
+def weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls the method of an object as long as there is one."""
+    known = weakref.WeakMethod(method)
+
+    def call() -> None:
+        if (there := known()) is not None:
+            there()
+
+    return call

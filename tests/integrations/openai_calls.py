@@ -51,7 +51,9 @@ class Seen:
     def note(self, event: Any) -> Any:
         """Keep whatever came."""
         is_model = isinstance(event, BaseModel)
-        self.everything.append(event.model_dump_json(warnings=False) if is_model else json.dumps(event))
+        self.everything.append(
+            event.model_dump_json(warnings=False) if is_model else json.dumps(event)
+        )
         return event
 
     @property

@@ -317,3 +317,30 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, name: str) -> 
     """It shows when the hook is made."""
     with pytest.raises(ConfigError, match=f"cannot write audit records to '{tmp_path}"):
         JsonlHook(tmp_path / name)
+
+
+def test_a_closed_guard_closes_its_hooks(tmp_path: Path) -> None:
+    """Files are given back; hooks that hold nothing are left alone."""
+    hook = JsonlHook(tmp_path / "audit.jsonl")
+    with Guard(StubClassifier(), hooks=[ListHook(), hook]):
+        pass
+
+    with pytest.raises(ValueError, match="closed file"):
+        hook(record_of())
+
+
+def test_a_hook_that_cannot_be_closed_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the others are closed all the same."""
+    closed: list[str] = []
+
+    class Stuck(ListHook):
+        def close(self) -> None:
+            raise OSError("disk full")
+
+    class Loose(ListHook):
+        def close(self) -> None:
+            closed.append("loose")
+
+    Guard(StubClassifier(), hooks=[Stuck(), Loose()]).close()
+
+    assert (closed, [one.levelname for one in caplog.records]) == (["loose"], ["ERROR"])

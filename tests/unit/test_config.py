@@ -373,6 +373,13 @@ def test_a_written_policy_reads_back_the_same(policy: Policy) -> None:
     assert Config(**tomllib.loads(text)).policy.spelled_out() == policy.spelled_out()
 
 
+def test_a_text_keeps_its_line_breaks() -> None:
+    """Those of Windows too."""
+    config = Config.model_construct(policy=Policy(contact="a\r\nb\nc\r"))
+
+    assert tomllib.loads(config.to_toml())["policy"]["contact"] == "a\r\nb\nc\r"
+
+
 def test_the_written_defaults_are_the_defaults(write: Write) -> None:
     """A file made by `policy init` changes nothing until it is edited."""
     config = Config.load(write(Config().to_toml()))

@@ -20,23 +20,27 @@ _CONJOINING = str.maketrans(
     | {chr(0x1161 + i): letter for i, letter in enumerate(VOWELS)}
     | {chr(0x11A7 + i): letter for i, letter in enumerate(TAILS) if i}
 )
-_COMPOUND = {"ㅗㅏ": "ㅘ", "ㅗㅐ": "ㅙ", "ㅗㅣ": "ㅚ", "ㅜㅓ": "ㅝ", "ㅜㅔ": "ㅞ", "ㅜㅣ": "ㅟ", "ㅡㅣ": "ㅢ"}
+_COMPOUND = dict(
+    zip(["ㅗㅏ", "ㅗㅐ", "ㅗㅣ", "ㅜㅓ", "ㅜㅔ", "ㅜㅣ", "ㅡㅣ"], "ㅘㅙㅚㅝㅞㅟㅢ", strict=True)
+)
 _COMPATIBILITY = re.compile("([\u3131-\u318e]+)")
 _PAIR = re.compile("(?<=[ㄱ-ㅎ])(?:ㅗ[ㅏㅐㅣ]|ㅜ[ㅓㅔㅣ]|ㅡㅣ)")
-_LETTERS = re.compile(f"([{LEADS}])([{VOWELS}])(?![ㅏ-ㅣ])(?:([{TAILS[1:]}])(?![ㄱ-ㅣ])|([{TAILS[1:]}])(?=[{LEADS}][ㅏ-ㅣ]))?")
-_LOOSE_TAIL = re.compile(f"([가-힣])([ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㅀㅁㅂㅄㅅㅆㅈㅊㅌㅍ])(?![ㄱ-ㅣ])")
+_LETTERS = re.compile(
+    f"([{LEADS}])([{VOWELS}])(?![ㅏ-ㅣ])"
+    f"(?:([{TAILS[1:]}])(?![ㄱ-ㅣ])|([{TAILS[1:]}])(?=[{LEADS}][ㅏ-ㅣ]))?"  # not the next lead
+)
+_LOOSE_TAIL = re.compile("([가-힣])([ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㅀㅁㅂㅄㅅㅆㅈㅊㅌㅍ])(?![ㄱ-ㅣ])")
+_BARE = dict(zip("ㅏㅓㅗㅜㅣ", "아어오우이", strict=True))
 
 
-def _syllables(leads: range, vowel: int) -> str:
-    return "".join(chr(_FIRST + (lead * 21 + vowel) * 28) for lead in leads)
+def _open_syllables(vowel: str) -> str:
+    """Return all syllables that end in the vowel."""
+    place = VOWELS.index(vowel)
+    return "".join(chr(_FIRST + (lead * 21 + place) * 28) for lead in range(len(LEADS)))
 
 
-_BARE_LEAD = LEADS.index("ㅇ")
 _ECHO = re.compile(
-    "|".join(
-        f"(?<=[{_syllables(range(19), vowel)}]){_syllables(range(_BARE_LEAD, _BARE_LEAD + 1), vowel)}+"
-        for vowel in map(VOWELS.index, "ㅏㅓㅗㅜㅣ")
-    )
+    "|".join(f"(?<=[{_open_syllables(vowel)}]){bare}+" for vowel, bare in _BARE.items())
 )
 
 

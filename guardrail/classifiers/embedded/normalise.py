@@ -1,4 +1,4 @@
-"""Undo the ways Korean is disguised: split jamo, invisible fillers, look-alikes, stretching, spacing.
+"""Undo the ways Korean is disguised: split jamo, fillers, look-alikes, stretching, spacing.
 
 `readable` changes nothing that a reader would notice and is always applied. `unmasked` goes
 further and would bend some ordinary text (it joins words written one syllable at a time), so what
@@ -18,13 +18,17 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
-_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u302a-\u302f]")
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u302a-\u302f]"
+)
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DECORATION = re.compile("[\u2190-\u23ff\u2500-\u2bff\u3008-\u301b\u3020\u3030\u303e\u303f\u30fb]+")
 _SPACES = re.compile(r"[^\S\n]+")
 _NEWLINES = re.compile(r"\s*\n\s*")
 _STRETCHED = re.compile(r"([^\d\s])\1{2,}")
-_ORDINARY = re.compile(r"(?:[가-힣a-z0-9.,?!~%'\"()/:;\-]| (?! )|\n(?![ \n])|[ㅋㅎㅠㅜㅇ]+(?![ㄱ-ㅣ]))*")
+_ORDINARY = re.compile(
+    r"(?:[가-힣a-z0-9.,?!~%'\"()/:;\-]| (?! )|\n(?![ \n])|[ㅋㅎㅠㅜㅇ]+(?![ㄱ-ㅣ]))*"
+)
 _PASSES = 8  # each pass can uncover work for an earlier one; two are nearly always enough
 
 
@@ -52,11 +56,9 @@ def _readable_once(text: str) -> str:
     return _SPACES.sub(" ", _NEWLINES.sub("\n", text)).strip()
 
 
-_LOOKALIKE_VOWELS = {"1": "ㅣ", "l": "ㅣ", "i": "ㅣ", "|": "ㅣ", "!": "ㅣ", "r": "ㅏ", "卜": "ㅏ", "ト": "ㅏ",
-                     "h": "ㅐ", "-": "ㅡ", "_": "ㅡ", "一": "ㅡ"}  # fmt: skip
-_LOOKALIKE_CONSONANTS = {"人": "ㅅ", "入": "ㅅ", "∧": "ㅅ", "^": "ㅅ", "己": "ㄹ", "口": "ㅁ",
-                         "0": "ㅇ", "o": "ㅇ", "7": "ㄱ", "l": "ㄴ"}  # fmt: skip
-_SOUND_LETTERS = {"多": "다", "下": "하", "大": "대", "小": "소", "女": "여", "二": "이"}
+_LOOKALIKE_VOWELS = dict(zip("1li|!r卜トh-_一", "ㅣㅣㅣㅣㅣㅏㅏㅏㅐㅡㅡㅡ", strict=True))
+_LOOKALIKE_CONSONANTS = dict(zip("人入∧^己口0o7", "ㅅㅅㅅㅅㄹㅁㅇㅇㄱ", strict=True))
+_SOUND_LETTERS = dict(zip("多下大小女二", "다하대소여이", strict=True))
 _AFTER_CONSONANT = re.compile(r"(?<=[ㄱ-ㅎ])[1li|!r卜トh\-_一](?![a-z0-9])")
 _BEFORE_VOWEL = re.compile(r"(?<![a-z0-9])[人入∧^己口0o7](?=[ㅏ-ㅣ])")
 _SOUND = re.compile("[多下大小女二]")

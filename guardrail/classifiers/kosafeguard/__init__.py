@@ -3,6 +3,7 @@
 from guardrail.errors import MissingExtraError
 
 try:
+    from guardrail.classifiers.kosafeguard.card import card_examples
     from guardrail.classifiers.kosafeguard.classifier import KoSafeGuard, Render
     from guardrail.classifiers.kosafeguard.load import MODEL, Loaded
 except ModuleNotFoundError as error:
@@ -10,4 +11,4 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtraError(library=error.name, extra="kosafeguard") from error
 
-__all__ = ["MODEL", "KoSafeGuard", "Loaded", "Render"]
+__all__ = ["MODEL", "KoSafeGuard", "Loaded", "Render", "card_examples"]

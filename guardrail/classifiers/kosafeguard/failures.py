@@ -73,7 +73,7 @@ def _loading_advice(error: Exception) -> str:
         for kind in type(cause).__mro__:
             if kind.__name__ in _LOADING_ADVICE:
                 return _LOADING_ADVICE[kind.__name__]
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | ValueError):
         return f"{_LOCAL_ADVICE} ({_first_line(error)})"
     return f"{type(error).__name__}: {_first_line(error)}"
 

@@ -37,7 +37,10 @@ def test_a_sentence_is_filled() -> None:
     """Every form of a topic has its slot."""
     topic = {"noun": "낮잠", "doing": "낮잠을 자는", "to": "낮잠을 자려고"}
 
-    assert fill("{noun:은} 좋죠. {doing} 법, {to} 해요.", topic) == "낮잠은 좋죠. 낮잠을 자는 법, 낮잠을 자려고 해요."
+    assert (
+        fill("{noun:은} 좋죠. {doing} 법, {to} 해요.", topic)
+        == "낮잠은 좋죠. 낮잠을 자는 법, 낮잠을 자려고 해요."
+    )
 
 
 def test_no_slot_is_left_open() -> None:

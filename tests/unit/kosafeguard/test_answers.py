@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from guardrail.bench.models import card_examples, tokenizer_like_llama3
+from guardrail.bench.models import tokenizer_like_llama3
 from guardrail.classifiers import KoSafeGuard
+from guardrail.classifiers.kosafeguard import card_examples
 from guardrail.classifiers.kosafeguard.load import Loaded
 from guardrail.errors import ClassifierProtocolError
 from guardrail.prompt import render

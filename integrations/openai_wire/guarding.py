@@ -11,17 +11,17 @@ from typing import Any, Protocol, Self
 
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
-from guardrail.integrations.openai_wire import (
+from guardrail.integrations.openai_wire.calls import (
     Call,
     Stream,
     carries_no_reply,
     parse_body,
     safe_error,
 )
-from guardrail.integrations.openai_wire_chat import read_chat
-from guardrail.integrations.openai_wire_responses import read_responses
-from guardrail.integrations.openai_wire_sse import Decoder, encode, to_bytes, to_json
-from guardrail.integrations.openai_wire_text import Piece
+from guardrail.integrations.openai_wire.chat import read_chat
+from guardrail.integrations.openai_wire.responses import read_responses
+from guardrail.integrations.openai_wire.sse import Decoder, encode, to_bytes, to_json
+from guardrail.integrations.openai_wire.text import Piece
 from guardrail.types import Conversation, Outcome, Role, Turn
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "aanswer",
     "answer",
     "arefusal",
+    "failure",
     "read_call",
     "refusal",
     "refused",
@@ -45,14 +46,14 @@ class Bytes(Protocol):
     """A reply's body, as an HTTP library gives it."""
 
     def __iter__(self) -> Iterator[bytes]: ...
-    def close(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...
 
 
 class AsyncBytes(Protocol):
     """A reply's body, as an HTTP library gives it to an event loop."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
-    async def aclose(self) -> None: ...  # noqa: D102
+    async def aclose(self) -> None: ...
 
 
 def read_call(method: str, path: str, body: Callable[[], bytes]) -> Call | None:
@@ -115,6 +116,14 @@ def refused(call: Call, outcome: Outcome) -> bytes:
     if not call.streamed:
         return _body(call.refusal(outcome))
     return b"".join(map(encode, call.stream().refuse(outcome)))
+
+
+def failure(body: bytes) -> bytes:
+    """Return the body of an upstream's error, as far as it is known to hold no reply."""
+    try:
+        return _body(safe_error(parse_body(body)))
+    except UnguardedCall:
+        return b""
 
 
 class GuardedBytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from guardrail.integrations.openai_wire import same_text
-from guardrail.integrations.openai_wire_text import strings
+from guardrail.integrations.openai_wire.calls import same_text
+from guardrail.integrations.openai_wire.text import strings
 
 __all__ = [
     "STREAMED_ITEMS",
@@ -24,20 +24,20 @@ __all__ = [
 
 # What is passed on of a response and its items; all else, which might hold text that nobody judged
 # or what is no text, is left out.
-_REPLY_FIELDS = frozenset(
-    ("id", "object", "created_at", "completed_at", "model", "status", "error", "usage", "metadata")
-    + ("incomplete_details", "instructions", "background", "conversation", "max_output_tokens")
-    + ("max_tool_calls", "moderation", "parallel_tool_calls", "previous_response_id", "prompt")
-    + ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "store")
-    + ("safety_identifier", "service_tier", "temperature", "text", "tool_choice", "tools", "user")
-    + ("tool_usage", "top_logprobs", "top_p", "truncation", "frequency_penalty")
-    + ("presence_penalty", "prompt_cache_diagnostics", "input_transformations", "context_management")
+_REPLY_FIELDS = (
+    *("id", "object", "created_at", "completed_at", "model", "status", "error", "usage"),
+    *("incomplete_details", "instructions", "background", "conversation", "max_output_tokens"),
+    *("max_tool_calls", "moderation", "parallel_tool_calls", "previous_response_id", "prompt"),
+    *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "store"),
+    *("safety_identifier", "service_tier", "temperature", "text", "tool_choice", "tools", "user"),
+    *("tool_usage", "top_logprobs", "top_p", "truncation", "frequency_penalty", "metadata"),
+    *("presence_penalty", "prompt_cache_diagnostics", "input_transformations"),
 )
-_ITEMS = frozenset(
-    ("message", "reasoning", "function_call", "custom_tool_call", "web_search_call")
-    + ("file_search_call", "code_interpreter_call", "computer_call", "tool_search_call")
-    + ("mcp_call", "mcp_list_tools", "mcp_approval_request", "local_shell_call", "shell_call")
-    + ("shell_call_output", "apply_patch_call", "apply_patch_call_output", "compaction")
+_ITEMS = (
+    *("message", "reasoning", "function_call", "custom_tool_call", "web_search_call"),
+    *("file_search_call", "code_interpreter_call", "computer_call", "tool_search_call"),
+    *("mcp_call", "mcp_list_tools", "mcp_approval_request", "local_shell_call", "shell_call"),
+    *("shell_call_output", "apply_patch_call", "apply_patch_call_output", "compaction"),
 )
 # Of these the fields are known, too; of the others, calls of tools, every string is judged.
 _FIELDS_OF = {
@@ -122,7 +122,7 @@ def known_part(part: object) -> dict[str, Any] | None:
     known = {name: part[name] for name in ("type", field, "annotations") if name in part}
     if part["type"] == "output_text":
         spelled = same_text(part.get("logprobs") or [], part["text"])
-        known["logprobs"] = part.get("logprobs") if spelled else []
+        known["logprobs"] = (part.get("logprobs") or []) if spelled else []
         known.setdefault("annotations", [])
     return known
 

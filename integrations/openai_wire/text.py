@@ -16,9 +16,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # The beginning of an escape, or the first half of a surrogate pair in escapes.
 _UNFINISHED = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?(?:\\(?:u[0-9a-fA-F]{0,3})?)?$")
 # Names, states and sealed blobs, which show nobody anything.
-_NO_TEXT = frozenset(
-    ("id", "type", "status", "call_id", "item_id", "role", "object", "phase", "encrypted_content")
-    + ("container_id", "file_id", "server_label", "approval_request_id")
+_NO_TEXT = (
+    *("id", "type", "status", "call_id", "item_id", "role", "object", "phase"),
+    *("encrypted_content", "container_id", "file_id", "server_label", "approval_request_id"),
 )
 
 

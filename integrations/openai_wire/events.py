@@ -1,4 +1,4 @@
-"""The events of a streamed response: read for the gate, and written with a refusal in their place."""
+"""The events of a streamed response: read for the gate, written with a refusal in their place."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from guardrail.gate import Lane
-from guardrail.integrations.openai_wire import Stream, safe_error, same_text
-from guardrail.integrations.openai_wire_items import (
+from guardrail.integrations.openai_wire.calls import Stream, safe_error, same_text
+from guardrail.integrations.openai_wire.items import (
     STREAMED_ITEMS,
     blocked_response,
     empty_message,
@@ -20,8 +20,8 @@ from guardrail.integrations.openai_wire_items import (
     spoken_item,
     spoken_part,
 )
-from guardrail.integrations.openai_wire_sse import ServerEvent, to_json
-from guardrail.integrations.openai_wire_text import Piece, Strand
+from guardrail.integrations.openai_wire.sse import ServerEvent, to_json
+from guardrail.integrations.openai_wire.text import Piece, Strand
 from guardrail.types import Outcome
 
 __all__ = ["ResponseStream"]
@@ -41,10 +41,13 @@ _TEXTS = {
     "response.code_interpreter_call_code": ("code", "code"),
 }
 _PARTS = {"response.content_part": "content", "response.reasoning_summary_part": "summary"}
+_CALLS = (
+    *("web_search_call", "file_search_call", "code_interpreter_call"),
+    *("mcp_call", "mcp_list_tools"),
+)
 _STATES = frozenset(
     f"response.{call}.{state}"
-    for call in ("web_search_call", "file_search_call", "code_interpreter_call")
-    + ("mcp_call", "mcp_list_tools")
+    for call in _CALLS
     for state in ("in_progress", "searching", "interpreting", "completed", "failed")
 )
 _PLACE_FIELDS = (
@@ -119,9 +122,9 @@ class ResponseStream(Stream):
 
     def _response(self, data: Mapping[str, Any], *, ended: bool) -> list[Piece]:
         given = data.get("response")
-        known = known_response(given) if isinstance(given, Mapping) else None
-        if known is None:
+        if not isinstance(given, Mapping):
             return []
+        known = known_response(given)
         self._writer.response = known
         piece = {**_place(data), "response": known}
         if not ended and not known["output"]:
@@ -169,7 +172,8 @@ class ResponseStream(Stream):
     def _take_asides(self) -> list[Piece]:
         pieces: list[Piece] = []
         for aside in self._asides:
-            self._strand.add((_name(aside, "content"), "annotations"), lines_of(aside["annotation"]))
+            part = (_name(aside, "content"), "annotations")
+            self._strand.add(part, lines_of(aside["annotation"]))
             pieces += self._strand.piece(aside, hold=bool(self._holding))
         self._asides = []
         return pieces
@@ -232,8 +236,8 @@ class _Writer:
             self._places = max(self._places, place + 1)
         match kind:
             case "response.output_item.added":
-                message = data["item"]["type"] == "message"
-                self._open = {"place": place, "item": data["item"], "parts": []} if message else None
+                item, is_message = data["item"], data["item"]["type"] == "message"
+                self._open = {"place": place, "item": item, "parts": []} if is_message else None
             case "response.content_part.added" if self._open is not None:
                 self._part, self._shown = data["part"], []
             case "response.output_text.delta" | "response.refusal.delta":
@@ -279,7 +283,7 @@ class _Writer:
         if self._part is None:
             shown = ""
             yield {"type": "response.content_part.added", **place, "part": part}
-        logprobs = {} if self._structured else {"logprobs": []}
+        logprobs: dict[str, Any] = {} if self._structured else {"logprobs": []}
         done = refusal_part(shown + text, structured=self._structured)
         yield {"type": f"{stem}.delta", **place, "delta": text, **logprobs}
         yield {"type": f"{stem}.done", **place, field: shown + text, **logprobs}

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardrail.errors import UnguardedCall
-from guardrail.integrations.openai_wire import Call, Stream, conversation
-from guardrail.integrations.openai_wire_events import ResponseStream
-from guardrail.integrations.openai_wire_items import (
+from guardrail.integrations.openai_wire.calls import Call, Stream, conversation
+from guardrail.integrations.openai_wire.events import ResponseStream
+from guardrail.integrations.openai_wire.items import (
     blocked_response,
     empty_message,
     known_response,
     refusal_part,
     spoken,
 )
-from guardrail.integrations.openai_wire_text import readable
+from guardrail.integrations.openai_wire.text import readable
 from guardrail.types import Outcome
 
 __all__ = ["ResponsesCall", "read_responses"]
@@ -77,11 +77,13 @@ class ResponsesCall(Call):
 def read_responses(body: Mapping[str, Any], created: int) -> ResponsesCall:
     """Return the call that a request's body describes."""
     given = body.get("input")
-    messages = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    messages = given if isinstance(given, list) else []
     settings = body.get("text")
     kind = settings.get("format") if isinstance(settings, Mapping) else None
     return ResponsesCall(
-        asked=conversation(messages if isinstance(messages, list) else [], body.get("instructions")),
+        asked=conversation(messages, body.get("instructions")),
         model=str(body.get("model", "")),
         streamed=bool(body.get("stream")),
         structured=isinstance(kind, Mapping) and kind.get("type") != "text",

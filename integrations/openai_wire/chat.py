@@ -8,28 +8,28 @@ from typing import Any
 
 from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane
-from guardrail.integrations.openai_wire import (
+from guardrail.integrations.openai_wire.calls import (
     Call,
     Stream,
     conversation,
     safe_error,
     same_text,
 )
-from guardrail.integrations.openai_wire_sse import DONE, ServerEvent, to_json
-from guardrail.integrations.openai_wire_text import Piece, Strand, readable, strings
+from guardrail.integrations.openai_wire.sse import DONE, ServerEvent, to_json
+from guardrail.integrations.openai_wire.text import Piece, Strand, readable, strings
 from guardrail.types import Outcome
 
 __all__ = ["ChatCall", "read_chat"]
 
 # What is passed on; all else, which might hold text that nobody judged, is left out.
-_REPLY_FIELDS = frozenset(
-    ("id", "object", "created", "model", "usage", "service_tier", "system_fingerprint")
-    + ("prompt_filter_results", "moderation", "metadata", "provider")
+_REPLY_FIELDS = (
+    *("id", "object", "created", "model", "usage", "service_tier", "system_fingerprint"),
+    *("prompt_filter_results", "moderation", "metadata", "provider"),
 )
-_FRAME_FIELDS = frozenset(("id", "created", "model", "service_tier", "system_fingerprint"))
-_CHOICE_FIELDS = frozenset(
-    ("index", "finish_reason", "native_finish_reason", "stop_reason")
-    + ("content_filter_results", "content_filter_offsets")
+_FRAME_FIELDS = ("id", "created", "model", "service_tier", "system_fingerprint")
+_CHOICE_FIELDS = (
+    *("index", "finish_reason", "native_finish_reason", "stop_reason"),
+    *("content_filter_results", "content_filter_offsets"),
 )
 _TEXT_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
 _CALL_FIELDS = ("tool_calls", "function_call")
@@ -100,7 +100,7 @@ def read_chat(body: Mapping[str, Any], created: int) -> ChatCall:
         UnguardedCall: it asks for speech, which cannot be judged.
     """
     if "audio" in body or "audio" in (body.get("modalities") or ()):
-        raise UnguardedCall("spoken replies cannot be judged; ask for text, and have it spoken then")
+        raise UnguardedCall("spoken replies cannot be judged; ask for text, and have it spoken")
     messages = body.get("messages")
     kind = body.get("response_format")
     count = body.get("n")
@@ -206,7 +206,7 @@ def _is_choice(choice: object) -> bool:
     return isinstance(choice, Mapping) and type(choice.get("index")) is int
 
 
-def _known(value: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+def _known(value: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     return {name: one for name, one in value.items() if name in fields}
 
 

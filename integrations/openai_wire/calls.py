@@ -1,9 +1,4 @@
-"""What crosses the wire to OpenAI and its many likes, as a guard sees it: JSON in, JSON out.
-
-It knows no HTTP library and no SDK; the client's adapter and the gateway both go through it.
-A call is read from its method, path and body; its reply, whole or streamed, is then read as texts
-to judge, and written as what the caller may see.
-"""
+"""Which calls there are, and what is common to those whose replies are judged."""
 
 from __future__ import annotations
 
@@ -16,11 +11,19 @@ from typing import Any
 
 from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane, Shape
-from guardrail.integrations.openai_wire_sse import ServerEvent
-from guardrail.integrations.openai_wire_text import Piece
+from guardrail.integrations.openai_wire.sse import ServerEvent
+from guardrail.integrations.openai_wire.text import Piece
 from guardrail.types import Conversation, Outcome, Role, Turn
 
-__all__ = ["Call", "Stream", "carries_no_reply", "safe_error"]
+__all__ = [
+    "Call",
+    "Stream",
+    "carries_no_reply",
+    "conversation",
+    "parse_body",
+    "safe_error",
+    "same_text",
+]
 
 # Paths whose answers hold no reply of a model: vectors, verdicts, names, the caller's own files,
 # and the caller's own words spoken or written down. Whatever is not listed here is refused.
@@ -191,7 +194,7 @@ def text_of(content: object) -> str:
 
 
 def safe_error(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an error without what else stands beside it: some servers put the failed reply there."""
+    """Return an error without what stands beside it: some servers put the failed reply there."""
     error = body.get("error", body)
     if not isinstance(error, Mapping):
         return {"error": {"message": error if isinstance(error, str) else "unknown error"}}
@@ -204,7 +207,7 @@ def same_text(logprobs: object, text: str) -> bool:
         return False
     try:
         return b"".join(map(_spelled, logprobs)) == text.encode()
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return False
 
 

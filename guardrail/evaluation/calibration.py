@@ -1,0 +1,272 @@
+"""Thresholds and a temperature from labelled rows, with the evidence for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.model_selection import StratifiedKFold
+
+from guardrail.config import ClassifierConfig
+from guardrail.evaluation.candidates import Candidate
+from guardrail.evaluation.columns import Columns
+from guardrail.evaluation.data import Dataset
+from guardrail.evaluation.figures import Figure
+from guardrail.evaluation.measures import calibration_error, proportion
+from guardrail.evaluation.rule import Rule, Scores, choose
+from guardrail.evaluation.run import Progress, judged_rows
+from guardrail.evaluation.table import CATEGORIES, Bools, Decided, Floats, Table
+from guardrail.evaluation.targets import Goal, InsufficientData, Target
+from guardrail.types import Category
+
+__all__ = ["Calibration", "Evidence", "Goal", "InsufficientData", "Target", "calibrate"]
+
+_FOLDS = 5
+_LEAST_OF_CATEGORY = 30  # unsafe rows; with fewer a threshold of its own follows chance
+_EDGE = 1e-6  # scores of exactly 0 and 1 have no logit
+_TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What thresholds do.
+
+    Args:
+        recall, false_alarms, precision: with their intervals.
+    """
+
+    recall: Figure | None
+    false_alarms: Figure | None
+    precision: Figure | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was chosen, and why.
+
+    Args:
+        target: what was asked for.
+        data: the sets' names.
+        rows, unsafe: how many rows there were, and how many of them unsafe.
+        temperature: divides the logits of scores; thresholds mean the new scores.
+        error_before, error_after: calibration error without and with it.
+        rule: the thresholds.
+        chosen_on: what they do on the rows they were chosen on.
+        held_out: what thresholds chosen so do on other rows: each fifth of the rows was judged by
+            those of the other four. None where a fold was too small.
+        other_way: the same as `held_out`, had single categories been given thresholds of their
+            own where here they are not, or the other way round. None where it was not tried.
+        by_category: recall in each category, and how many unsafe rows of it there were.
+        left_out: why a category has no threshold of its own.
+        created: when.
+    """
+
+    target: Target
+    data: Sequence[str]
+    rows: int
+    unsafe: int
+    temperature: float
+    error_before: float
+    error_after: float
+    rule: Rule
+    chosen_on: Evidence
+    held_out: Evidence | None
+    other_way: Evidence | None
+    by_category: Mapping[Category, tuple[Figure | None, int]]
+    left_out: Mapping[Category, str]
+    created: str
+
+
+def calibrate(
+    data: Sequence[str | Path | Dataset],
+    target: Target,
+    candidate: Candidate | None = None,
+    *,
+    columns: Columns | None = None,
+    per_category: bool | None = None,
+    temperature: bool = True,
+    folder: str | Path | None = None,
+    fresh: bool = False,
+    batch: int = 64,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Return thresholds that reach a target on labelled rows.
+
+    Args:
+        data: files, hub ids or `Dataset`s, like the turns that will come.
+        target: what to reach.
+        candidate: the classifier, with the policy that is to get the thresholds.
+        columns: which column of the data is what.
+        per_category: also choose thresholds of single categories, where there are rows enough;
+            None if that does better on rows that they were not chosen on.
+        temperature: also bring scores to scale; otherwise they stay as they are.
+        folder, fresh, batch, progress: as in `evaluate`.
+        seed: of the folds.
+
+    Raises:
+        InsufficientData: the rows are too few to say, or no threshold reaches the target.
+        ConfigError: the data cannot be read.
+        ClassifierError: the classifier does not work.
+    """
+    one = candidate or Candidate("embedded", ClassifierConfig())
+    names, table, decided = judged_rows(
+        data,
+        _untempered(one) if temperature else one,
+        columns=columns,
+        all_categories=per_category is not False,
+        folder=folder,
+        fresh=fresh,
+        batch=batch,
+        progress=progress,
+    )
+    rows = _scores(table, decided)
+    _require_both(rows.unsafe)
+    target.require(rows.unsafe)
+    heat = _temperature(rows.unsafe, rows.score) if temperature else 1.0
+    scaled = replace(
+        rows, score=_tempered(rows.score, heat), categories=_tempered(rows.categories, heat)
+    )
+    owned, left_out = _owned(scaled) if per_category is not False else ((), {})
+    held_out = _held_out(scaled, target, owned, seed)
+    other_way = _held_out(scaled, target, (), seed) if owned else None
+    if per_category is None and _is_better(other_way, held_out, target):
+        owned, held_out, other_way = (), other_way, held_out
+    rule = choose(scaled, target, owned)
+    if rule is None:
+        raise InsufficientData(f"no threshold reaches {target} on these rows")
+    found = rule.found(scaled)
+    return Calibration(
+        target,
+        names,
+        len(rows.unsafe),
+        int(rows.unsafe.sum()),
+        heat if temperature else _own_temperature(one),
+        calibration_error(rows.unsafe, rows.score),
+        calibration_error(scaled.unsafe, scaled.score),
+        rule,
+        _evidence(scaled.unsafe, found),
+        held_out,
+        other_way,
+        _by_category(scaled, found),
+        left_out,
+        datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _own_temperature(candidate: Candidate) -> float:
+    config = candidate.classifier
+    return config.score_temperature if isinstance(config, ClassifierConfig) else 1.0
+
+
+def _untempered(candidate: Candidate) -> Candidate:
+    """Return the candidate without an earlier calibration's temperature."""
+    config = candidate.classifier
+    if not isinstance(config, ClassifierConfig):
+        return candidate
+    return replace(candidate, classifier=config.model_copy(update={"score_temperature": 1.0}))
+
+
+def _scores(table: Table, decided: Decided) -> Scores:
+    here = decided.judged
+    return Scores(
+        table.unsafe[here],
+        table.category[here],
+        decided.score[here],
+        decided.categories[here].astype(float),
+    )
+
+
+def _require_both(unsafe: Bools) -> None:
+    if not 0 < unsafe.sum() < len(unsafe):
+        kind = "safe" if unsafe.any() else "unsafe"
+        raise InsufficientData(f"there is no {kind} row with a verdict, and both kinds are needed")
+
+
+def _temperature(unsafe: Bools, score: Floats) -> float:
+    """Return the temperature at which the scores explain the labels best (Guo and others 2017)."""
+    logits = _logits(score)
+    sign = np.where(unsafe, -1.0, 1.0)
+
+    def surprise(log_temperature: float) -> float:
+        return float(np.logaddexp(0.0, sign * logits / np.exp(log_temperature)).mean())
+
+    low, high = np.log(_TEMPERATURES)
+    best = minimize_scalar(surprise, bounds=(low, high), method="bounded")
+    return round(float(np.exp(best.x)), 3)
+
+
+def _logits(score: Floats) -> Floats:
+    inside = np.clip(score, _EDGE, 1 - _EDGE)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _tempered(score: Floats, temperature: float) -> Floats:
+    if temperature == 1.0:
+        return score
+    inside = np.clip(score, 1e-12, 1 - 1e-12)
+    logits = np.log(inside / (1 - inside)) / temperature
+    return np.asarray(1 / (1 + np.exp(-np.maximum(logits, -700.0))))
+
+
+def _owned(rows: Scores) -> tuple[tuple[Category, ...], dict[Category, str]]:
+    """Return the categories that get a threshold of their own, and why the others do not."""
+    owned: list[Category] = []
+    left_out: dict[Category, str] = {}
+    for place, category in enumerate(CATEGORIES):
+        there = int((rows.unsafe & (rows.category == place)).sum())
+        if np.isnan(rows.categories[:, place]).any():
+            left_out[category] = "the classifier does not score it"
+        elif there < _LEAST_OF_CATEGORY:
+            left_out[category] = f"{there} unsafe rows, {_LEAST_OF_CATEGORY} are needed"
+        else:
+            owned.append(category)
+    return tuple(owned), left_out
+
+
+def _evidence(unsafe: Bools, found: Bools) -> Evidence:
+    return Evidence(
+        proportion(found[unsafe]), proportion(found[~unsafe]), proportion(unsafe[found])
+    )
+
+
+def _held_out(
+    rows: Scores, target: Target, owned: tuple[Category, ...], seed: int
+) -> Evidence | None:
+    if min(rows.unsafe.sum(), (~rows.unsafe).sum()) < _FOLDS:
+        return None
+    found = np.zeros(len(rows.unsafe), bool)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+    for kept, held in folds.split(rows.score, rows.unsafe):
+        here = np.zeros(len(found), bool)
+        here[kept] = True
+        rule = choose(rows.part(here), target, owned)
+        if rule is None:
+            return None
+        found[held] = rule.found(rows.part(~here))
+    return _evidence(rows.unsafe, found)
+
+
+def _is_better(one: Evidence | None, other: Evidence | None, target: Target) -> bool:
+    """Whether thresholds chosen in one way do at least as well as those chosen in the other."""
+    if one is None or other is None:
+        return one is not None
+    if target.goal is Goal.RECALL:
+        return _value(one.false_alarms) <= _value(other.false_alarms)
+    return _value(one.recall) >= _value(other.recall)
+
+
+def _value(figure: Figure | None) -> float:
+    return 0.0 if figure is None else figure.value
+
+
+def _by_category(rows: Scores, found: Bools) -> dict[Category, tuple[Figure | None, int]]:
+    parts = {
+        category: found[rows.unsafe & (rows.category == place)]
+        for place, category in enumerate(CATEGORIES)
+    }
+    return {name: (proportion(part), len(part)) for name, part in parts.items() if len(part)}

@@ -1,0 +1,345 @@
+"""`guardrail eval` and `guardrail calibrate`; what they need is imported when they run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from guardrail.errors import ConfigError
+
+if TYPE_CHECKING:
+    from guardrail.config import Config
+    from guardrail.evaluation.calibration import Calibration
+    from guardrail.evaluation.candidates import Candidate
+    from guardrail.evaluation.columns import Columns
+    from guardrail.evaluation.report import Report
+    from guardrail.evaluation.run import Progress
+    from guardrail.evaluation.targets import Target
+
+__all__ = ["calibrate", "evaluate"]
+
+_NOT_GOOD_ENOUGH = 1
+_STOPPED = 130
+_CARD_ROWS = 1000
+
+DataArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="JSONL, CSV, TSV or Parquet files; owner/name[@revision][:split] on the Hugging Face "
+        "hub; kor-ethical-qa or pku-safe-rlhf. NAME=DATA gives it a name.",
+        show_default=False,
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file; otherwise GUARDRAIL_CONFIG, or the defaults."),
+]
+ClassifierOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead of the configuration's: embedded, kosafeguard@REVISION, module:Class, each "
+        "with ,name=value; or a TOML file.",
+    ),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", help="ROLE=COLUMN where the usual names do not find it, as in assistant=answer."
+    ),
+]
+UnsafeWhenOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A value of the label that means unsafe; all others then mean safe."),
+]
+TextIsUserOption = Annotated[
+    bool, typer.Option("--text-is-user", help="Texts without a role are users' turns, not replies.")
+]
+FolderOption = Annotated[
+    Path,
+    typer.Option(
+        "--run", help="Folder that keeps verdicts: the same command goes on there after a kill."
+    ),
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Judge all rows anew.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Rows that are judged at once.")]
+SeedOption = Annotated[int, typer.Option(help="Of everything drawn at random.")]
+Share = Annotated[float | None, typer.Option(min=0.0, max=1.0, show_default=False)]
+
+
+def evaluate(
+    data: DataArgument = None,
+    classifier: ClassifierOption = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(help="Another classifier, revision or policy on the same rows; repeatable."),
+    ] = None,
+    config: ConfigOption = None,
+    column: ColumnOption = None,
+    unsafe_when: UnsafeWhenOption = None,
+    text_is_user: TextIsUserOption = False,
+    by: Annotated[list[str] | None, typer.Option(help="Also report by this column.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Rows drawn of each set.")] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="Rows from each set's start.")] = None,
+    seed: SeedOption = 0,
+    card: Annotated[
+        bool,
+        typer.Option(
+            "--card", help="KoSafeGuard's card again: its two sets, 1,000 rows, KoSafeGuard."
+        ),
+    ] = False,
+    perturb: Annotated[
+        bool, typer.Option("--perturb", help="Also judge rows disguised and tricked with.")
+    ] = False,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Also play replies as streams, by schedule.")
+    ] = False,
+    detail_rows: Annotated[
+        int, typer.Option(min=1, help="Rows at most for --perturb and --streaming.")
+    ] = 600,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", help="Also write .html, .json or .md; repeatable."),
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            help="Markdown file that takes the tables between its marks "
+            "<!-- guardrail eval: begin --> and <!-- guardrail eval: end -->."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Keep the rows' text out of the report.")
+    ] = False,
+    folder: FolderOption = Path("guardrail-eval"),
+    fresh: FreshOption = False,
+    batch: BatchOption = 64,
+    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1000,
+    min_recall: Share = None,
+    min_precision: Share = None,
+    min_f1: Share = None,
+    min_accuracy: Share = None,
+    min_auroc: Share = None,
+    max_fpr: Share = None,
+) -> None:
+    """Judge labelled rows, and report how well that went.
+
+    The exit code is 1 where a --min or --max does not hold, 2 where something could not be read or
+    judged. Verdicts are kept, so a command that was stopped goes on where it was.
+    """
+    from guardrail.evaluation.readers import PRESETS
+    from guardrail.evaluation.run import evaluate as run
+
+    named = data or (list(PRESETS) if card else [])
+    if not named:
+        raise ConfigError("name the data to judge, or --card for those of KoSafeGuard's card")
+    chosen = classifier or ("kosafeguard" if card else None)
+    with _shown_progress() as progress:
+        report = run(
+            named,
+            _candidates(config, chosen, compare or ()),
+            columns=_columns(column, unsafe_when, text_is_user, by),
+            sample=_CARD_ROWS if card and not (sample or first) else sample,
+            first=first,
+            seed=seed,
+            perturb=perturb,
+            streaming=streaming,
+            detail_rows=detail_rows,
+            folder=folder,
+            fresh=fresh,
+            batch=batch,
+            resamples=resamples,
+            mistakes=0 if no_text else 10,
+            progress=progress,
+        )
+    _deliver(report, [folder / "report.html", folder / "report.json", *(output or [])], into)
+    _print(report, as_json=as_json)
+    failures = report.failures(
+        min_recall=min_recall,
+        min_precision=min_precision,
+        min_f1=min_f1,
+        min_accuracy=min_accuracy,
+        min_auroc=min_auroc,
+        max_fpr=max_fpr,
+    )
+    for failure in failures:
+        typer.echo(f"not good enough: {failure}", err=True)
+    if failures:
+        raise typer.Exit(_NOT_GOOD_ENOUGH)
+
+
+def calibrate(
+    data: DataArgument = None,
+    target_fpr: Share = None,
+    target_recall: Share = None,
+    target_precision: Share = None,
+    classifier: ClassifierOption = None,
+    config: ConfigOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write; otherwise --config, or guardrail.toml."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
+    per_category: Annotated[
+        bool | None,
+        typer.Option(
+            "--per-category/--overall-only",
+            help="Thresholds of single categories; otherwise where they do better.",
+            show_default=False,
+        ),
+    ] = None,
+    no_temperature: Annotated[
+        bool, typer.Option("--no-temperature", help="Leave scores as they are.")
+    ] = False,
+    column: ColumnOption = None,
+    unsafe_when: UnsafeWhenOption = None,
+    text_is_user: TextIsUserOption = False,
+    folder: FolderOption = Path("guardrail-eval"),
+    fresh: FreshOption = False,
+    batch: BatchOption = 64,
+    seed: SeedOption = 0,
+) -> None:
+    """Choose thresholds on labelled rows, and write them into the policy file with the evidence.
+
+    The target is at most 1 % false alarms unless another one is given. Rows too few to say lead to
+    an error that tells how sure one could be, and nothing is written.
+    """
+    from guardrail.evaluation.calibration import calibrate as run
+
+    target = _target(target_fpr, target_recall, target_precision)
+    if not data:
+        raise ConfigError("name the data to calibrate on")
+    (candidate,) = _candidates(config, classifier, ())
+    with _shown_progress() as progress:
+        calibration = run(
+            data,
+            target,
+            candidate,
+            columns=_columns(column, unsafe_when, text_is_user, None),
+            per_category=per_category,
+            temperature=not no_temperature,
+            folder=folder,
+            fresh=fresh,
+            batch=batch,
+            seed=seed,
+            progress=progress,
+        )
+    path = None if dry_run else _policy_path(output, config)
+    _tell(calibration, path, candidate)
+
+
+def _target(fpr: float | None, recall: float | None, precision: float | None) -> Target:
+    from guardrail.evaluation.targets import Goal, Target
+
+    given = {Goal.FALSE_ALARMS: fpr, Goal.RECALL: recall, Goal.PRECISION: precision}
+    targets = [Target(goal, value) for goal, value in given.items() if value is not None]
+    if len(targets) > 1:
+        raise ConfigError("one target at a time: --target-fpr, --target-recall, --target-precision")
+    return targets[0] if targets else Target(Goal.FALSE_ALARMS, 0.01)
+
+
+def _policy_path(output: Path | None, config: Path | None) -> Path:
+    named = os.environ.get("GUARDRAIL_CONFIG")
+    return output or config or Path(named or "guardrail.toml")
+
+
+def _tell(calibration: Calibration, path: Path | None, candidate: Candidate) -> None:
+    from guardrail.evaluation.policy_file import evidence_lines, write_policy
+
+    for line in evidence_lines(calibration):
+        typer.echo(line)
+    own = ", ".join(f"{name} {value:.4f}" for name, value in calibration.rule.own.items())
+    typer.echo(f"threshold {calibration.rule.threshold:.4f}{f'; {own}' if own else ''}")
+    if path is not None:
+        write_policy(calibration, path, candidate)
+        typer.echo(f"wrote {path}")
+
+
+def _candidates(
+    config: Path | None, classifier: str | None, others: Sequence[str]
+) -> list[Candidate]:
+    from guardrail.config import Config
+    from guardrail.evaluation.candidates import Candidate
+
+    settings = Config.load(config)
+    first = (
+        _configured(settings)
+        if classifier is None
+        else Candidate.parse(classifier, settings.policy)
+    )
+    return [first, *(Candidate.parse(other, settings.policy) for other in others)]
+
+
+def _configured(settings: Config) -> Candidate:
+    from guardrail.evaluation.candidates import Candidate
+
+    return Candidate(settings.classifier.kind, settings.classifier, settings.policy)
+
+
+def _columns(
+    column: list[str] | None,
+    unsafe_when: list[str] | None,
+    text_is_user: bool,
+    by: list[str] | None,
+) -> Columns:
+    from guardrail.evaluation.columns import Columns
+
+    return Columns.parse(
+        column or (),
+        unsafe_when=tuple(unsafe_when or ()),
+        text_is_user=text_is_user,
+        by=tuple(by or ()),
+    )
+
+
+def _deliver(report: Report, paths: Sequence[Path], into: Path | None) -> None:
+    for path in paths:
+        report.save(path)
+    if into is not None:
+        from guardrail.evaluation.markdown import write_into
+
+        write_into(into, report)
+    typer.echo(f"report: {paths[0]}", err=True)
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        report.show(Console())
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Progress]:
+    """Show bars on the terminal; an interrupt ends the program with a word on how to go on."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, Any] = {}
+
+    def progress(what: str, done: int, size: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=size)
+        bars.update(tasks[what], advance=done)
+
+    try:
+        with bars:
+            yield progress
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(_STOPPED) from None

@@ -1,0 +1,124 @@
+"""A policy's thresholds over columns of scores: the same decisions as `Policy.finds_unsafe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from guardrail.evaluation.table import CATEGORIES, Bools, Floats
+from guardrail.evaluation.targets import Goal, Target
+from guardrail.policy import CategoryPolicy, Policy
+from guardrail.types import Category
+
+__all__ = ["Rule", "Scores", "choose"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rows to choose thresholds on.
+
+    Args:
+        unsafe: (N,) what they are.
+        category: (N,) place in CATEGORIES, -1 for none.
+        score: (N,) probability of unsafe.
+        categories: (N, 6) probability of each, NaN where not known.
+    """
+
+    unsafe: Bools
+    category: npt.NDArray[np.int32]
+    score: Floats
+    categories: Floats
+
+    def part(self, chosen: Bools) -> Scores:
+        """Return some of the rows."""
+        return Scores(
+            self.unsafe[chosen],
+            self.category[chosen],
+            self.score[chosen],
+            self.categories[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Thresholds.
+
+    Args:
+        threshold: on the score.
+        own: on single categories' probabilities.
+    """
+
+    threshold: float
+    own: Mapping[Category, float] = field(default_factory=dict)
+
+    def found(self, rows: Scores) -> Bools:
+        """Return which rows the policy with these thresholds finds unsafe."""
+        overall: Bools = rows.score >= self.threshold
+        if not self.own:
+            return overall
+        reached = np.zeros(len(overall), bool)
+        owned = np.zeros(len(overall), bool)
+        known = ~np.isnan(rows.categories).all(1)
+        top = np.where(known, np.argmax(np.nan_to_num(rows.categories, nan=-1.0), axis=1), -1)
+        for place, category in enumerate(CATEGORIES):
+            if category in self.own:
+                reached |= rows.categories[:, place] >= self.own[category]
+                owned |= top == place
+        found: Bools = reached | (overall & ~owned)
+        return found
+
+    def policy(self, policy: Policy) -> Policy:
+        """Return a policy with these thresholds, and with no others."""
+        own = {name: policy.of(name) for name in (*policy.categories, *self.own)}
+        categories = {
+            name: CategoryPolicy(
+                action=one.action, threshold=self.own.get(name), refusal=one.refusal
+            )
+            for name, one in own.items()
+        }
+        return policy.model_copy(update={"threshold": self.threshold, "categories": categories})
+
+
+def choose(rows: Scores, target: Target, owned: tuple[Category, ...] = ()) -> Rule | None:
+    """Return the thresholds that reach a target; None where none do.
+
+    False alarms add up over categories, so each category gets the same share of them, the largest
+    with which all together stay within the target. Recall and precision are reached by each.
+
+    Args:
+        rows: to choose on.
+        target: to reach.
+        owned: the categories that get a threshold of their own.
+    """
+    if not owned or target.goal is not Goal.FALSE_ALARMS:
+        return _each(rows, target, owned)
+    safe = int((~rows.unsafe).sum())
+    allowed = int(target.value * safe)
+    fits, too_many = -1, allowed + 1
+    best: Rule | None = None
+    while too_many - fits > 1:
+        count = (fits + too_many) // 2
+        share = Target(target.goal, (count + 0.5) / (safe + 1))
+        rule = _each(rows, share, owned)
+        if rule is not None and (rule.found(rows) & ~rows.unsafe).sum() <= allowed:
+            best, fits = rule, count
+        else:
+            too_many = count
+    return best
+
+
+def _each(rows: Scores, target: Target, owned: tuple[Category, ...]) -> Rule | None:
+    overall = target.threshold(rows.unsafe, rows.score)
+    if overall is None:
+        return None
+    own: dict[Category, float] = {}
+    for category in owned:
+        place = CATEGORIES.index(category)
+        here = (~rows.unsafe | (rows.category == place)) & ~np.isnan(rows.categories[:, place])
+        threshold = target.threshold(rows.unsafe[here], rows.categories[here, place])
+        if threshold is not None:
+            own[category] = threshold
+    return Rule(overall, own)

@@ -1,0 +1,36 @@
+"""What crosses the wire to OpenAI and its many likes, as a guard sees it: JSON in, JSON out.
+
+It knows no HTTP library and no SDK, and the client's adapter and the gateway both go through it: a
+call is read from its method, path and body; its reply, whole or streamed, is then read as texts to
+judge, and written as what the caller may see.
+"""
+
+from guardrail.integrations.openai_wire.calls import Call
+from guardrail.integrations.openai_wire.guarding import (
+    AsyncBytes,
+    Bytes,
+    GuardedAsyncBytes,
+    GuardedBytes,
+    aanswer,
+    answer,
+    arefusal,
+    failure,
+    read_call,
+    refusal,
+    refused,
+)
+
+__all__ = [
+    "AsyncBytes",
+    "Bytes",
+    "Call",
+    "GuardedAsyncBytes",
+    "GuardedBytes",
+    "aanswer",
+    "answer",
+    "arefusal",
+    "failure",
+    "read_call",
+    "refusal",
+    "refused",
+]

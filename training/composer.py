@@ -1,0 +1,156 @@
+"""What turns are composed of: questions, answers and sentences, drawn from the parts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from training.augment import untidy
+from training.examples import Example
+from training.josa import fill
+from training.parts import Parts
+
+__all__ = ["CASUAL", "POLITE", "Composer", "Stock"]
+
+POLITE, CASUAL, CHAT = "polite", "casual", "chat"
+_JOINTS = (" ", " ", " ", "\n", "\n\n")
+_BARE = (
+    ("doing", (" 방법", " 법", " 거", " 방법 알려줘", " 법 좀", " 거 도와줘", " 거 어때?", " 중")),
+    ("noun", ("", "", "?", " ㄱㄱ", " 가능?", " 알려줘", " 할까", " 해줘요")),
+)
+_PATTERNS = ("ob", "ob", "obc", "b", "b", "bc", "obb", "obbc", "bb", "oc", "o", "list")
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What belongs to no category of its own.
+
+    Args:
+        everyday: safe turns of everyday life.
+        requests: by category, messages that deserved a refusal.
+        refusals: by register, refusals that fit any request.
+        willing: willing words that are harmless after a harmless question.
+    """
+
+    everyday: Sequence[Example]
+    requests: Mapping[str, Sequence[str]]
+    refusals: Mapping[str, Sequence[str]]
+    willing: Sequence[str]
+
+
+class Composer:
+    """Draws turns of one category from its parts.
+
+    Args:
+        category: O1..O6.
+        parts: the category's parts.
+        stock: what all categories share.
+        dice: the source of all chance, so that one seed gives one corpus.
+    """
+
+    def __init__(self, category: str, parts: Parts, stock: Stock, dice: random.Random) -> None:
+        self.category = category
+        self.parts = parts
+        self.stock = stock
+        self.dice = dice
+
+    def typed(self, turn: Example) -> Example:
+        """Return the turn as someone in a hurry would type it, now and then."""
+        user = untidy(turn.user, self.dice) if turn.user and self.chance(0.2) else turn.user
+        reply = untidy(turn.reply, self.dice) if turn.reply and self.chance(0.1) else turn.reply
+        return replace(turn, user=user, reply=reply)
+
+    def pick(self, *path: str) -> Any:
+        """Return one item of a list of the parts."""
+        found: Any = self.parts
+        for key in path:
+            found = found[key]
+        return self.dice.choice(found)
+
+    def chance(self, probability: float) -> bool:
+        """Whether something that is so probable happens."""
+        return self.dice.random() < probability
+
+    def register(self) -> str:
+        """How the bot speaks: mostly politely."""
+        return POLITE if self.chance(0.6) else CASUAL
+
+    def topic(self, kind: str = "topics") -> dict[str, str]:
+        """Return one topic in its three forms, and another as noun2, doing2, to2."""
+        second = {f"{form}2": words for form, words in self.pick(kind).items()}
+        return {**self.pick(kind), **second}
+
+    def ask(self, topic: Mapping[str, str]) -> str:
+        """Return a question about the topic, in any register."""
+        if self.chance(0.1):
+            return self._bare(topic)
+        asked = fill(self.pick("asks", self.dice.choice((POLITE, CASUAL, CHAT))), topic)
+        if self.chance(0.06):
+            return f"{self.dice.choice(self.stock.everyday).user}\n{asked}"
+        return asked
+
+    def _bare(self, topic: Mapping[str, str]) -> str:
+        """Return the topic with hardly a word around it."""
+        form, ends = self.dice.choice(_BARE)
+        return topic[form] + self.dice.choice(ends)
+
+    def statement(self) -> str:
+        """Return a message that asks for nothing."""
+        text: str = self.pick("statements", self.dice.choice((POLITE, CASUAL)))
+        return text
+
+    def request(self) -> str:
+        """Return a message that deserves a refusal, of any form."""
+        if self.chance(0.35):
+            return self.written()
+        return self.ask(self.topic()) if self.chance(0.6) else self.statement()
+
+    def written(self) -> str:
+        """Return a message that deserves a refusal, as somebody wrote it."""
+        requests: list[str] = self.parts["requests"]
+        return self.dice.choice((*self.stock.requests[self.category], *requests))
+
+    def joined(self, *sentences: str) -> str:
+        """Return the sentences as one reply."""
+        return self.dice.choice(_JOINTS).join(sentence for sentence in sentences if sentence)
+
+    def built(self, kind: str, topic: Mapping[str, str], register: str) -> str:
+        """Return an answer of opening, bodies and closing, any of which may be missing."""
+        pattern = self.dice.choice(_PATTERNS)
+        if pattern == "list":
+            return self._listed(kind, topic, register)
+        keys = {"o": "open", "b": "body", "c": "close"}
+        return self.joined(*(fill(self.pick(kind, register, keys[k]), topic) for k in pattern))
+
+    def _listed(self, kind: str, topic: Mapping[str, str], register: str) -> str:
+        style = self.dice.choice(("- {1}", "{0}. {1}", "• {1}", "{0}) {1}", "**{0}.** {1}"))
+        count = self.dice.randint(2, 4)
+        bodies = [fill(self.pick(kind, register, "body"), topic) for _ in range(count)]
+        lines = [style.format(i, body) for i, body in enumerate(bodies, 1)]
+        return "\n".join([fill(self.pick(kind, register, "open"), topic), *lines])
+
+    def declined(self, topic: Mapping[str, str], register: str) -> str:
+        """Return a refusal, a careful answer, or both."""
+        if self.chance(0.25):
+            kinds = (POLITE, "formal") if register == POLITE else (CASUAL,)
+            first = self.dice.choice(self.stock.refusals[self.dice.choice(kinds)])
+            return self.joined(first, self.careful(topic, register) if self.chance(0.4) else "")
+        kinds = self.dice.choice(
+            (("refuse",), ("refuse",), ("careful",), ("careful",), ("refuse", "careful"),
+             ("careful", "refuse"), ("careful", "careful"))
+        )  # fmt: skip
+        return self.joined(*(fill(self.pick(kind, register), topic) for kind in kinds))
+
+    def careful(self, topic: Mapping[str, str], register: str) -> str:
+        """Return a careful sentence or two."""
+        return fill(self.pick("careful", register), topic)
+
+    def unsafe(self, user: str, reply: str | None) -> Example:
+        """Return a turn labelled unsafe."""
+        return Example(user, reply, True, self.category, "composed")
+
+    def safe(self, user: str, reply: str | None) -> Example:
+        """Return a turn labelled safe."""
+        return Example(user, reply, False, None, "composed")
