@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from guardrail.classifiers.base import Classifier
+from guardrail.deadline import within
 from guardrail.errors import ClassifierError, ClassifierTimeout
 from guardrail.flow import Categorise, Classify
 
@@ -21,19 +22,21 @@ def ask(question: Classify | Categorise, classifier: Classifier) -> Any:
     Raises:
         ClassifierError: it failed, or did not answer in time.
     """
-    if question.timeout is None or classifier.answers_at_once(question.conversations):
-        with _translating(classifier):
+    with _translating(classifier):
+        if question.timeout is None or classifier.answers_at_once(question.conversations):
             return _method(question, classifier)(question.conversations)
     return collect(start(question, classifier), question.timeout, classifier)
 
 
 def start(question: Classify | Categorise, classifier: Classifier) -> Future[Any]:
     """Return a future of the classifier's answers, which a thread of its own waits for."""
-    if not classifier.answers_at_once(question.conversations):
-        return classifier.workers.submit(_method(question, classifier), question.conversations)
     future: Future[Any] = Future()
     try:
-        future.set_result(_method(question, classifier)(question.conversations))
+        method = _method(question, classifier)
+        if not classifier.answers_at_once(question.conversations):
+            with within(question.timeout):
+                return classifier.workers.submit(method, question.conversations)
+        future.set_result(method(question.conversations))
     except Exception as error:
         future.set_exception(error)
     return future
@@ -57,14 +60,15 @@ def collect(future: Future[Any], seconds: float | None, classifier: Classifier) 
 
 async def aask(question: Classify | Categorise, classifier: Classifier) -> Any:
     """Do what `ask` does, without blocking the event loop."""
-    if classifier.answers_at_once(question.conversations):
-        return ask(question, classifier)
     with _translating(classifier):
+        if classifier.answers_at_once(question.conversations):
+            return ask(question, classifier)
         classify = isinstance(question, Classify)
         method = classifier.aclassify_many if classify else classifier.acategorise
         try:
             async with asyncio.timeout(question.timeout) as deadline:
-                return await method(question.conversations)
+                with within(question.timeout):
+                    return await method(question.conversations)
         except TimeoutError:
             if not deadline.expired():  # the classifier's own
                 raise
@@ -83,4 +87,12 @@ def _translating(classifier: Classifier) -> Iterator[None]:
     except ClassifierError:
         raise
     except Exception as error:
-        raise ClassifierError(f"{classifier!r} failed: {type(error).__name__}: {error}") from error
+        raise ClassifierError(f"{_said(classifier)} failed: {_said(error)}") from error
+
+
+def _said(thing: object) -> str:
+    """Return what a thing says of itself, or its kind when that fails too."""
+    try:
+        return repr(thing)
+    except Exception:
+        return type(thing).__name__

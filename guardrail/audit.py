@@ -76,6 +76,7 @@ class AuditRecord:
         reply: the reply as the bot wrote it, masked, or its hash, or None.
         id: unique.
         time: when it was decided, in UTC.
+        degraded: whether a weaker classifier judged, since the one that should was down.
     """
 
     status: Status
@@ -91,6 +92,7 @@ class AuditRecord:
     reply: str | None = None
     id: str = field(default_factory=lambda: uuid4().hex)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    degraded: bool = False
 
     @classmethod
     def of(
@@ -100,8 +102,9 @@ class AuditRecord:
         *,
         seconds: float,
         text: RecordText = RecordText.NONE,
+        classifier: str | None = None,
     ) -> AuditRecord:
-        """Return the record of an outcome."""
+        """Return the record of an outcome; a verdict without a name has the given classifier's."""
         user, reply = last_exchange(conversation)
         verdict, error = outcome.verdict, outcome.error
         return cls(
@@ -111,11 +114,12 @@ class AuditRecord:
             score=verdict.score if verdict else None,
             category=outcome.category,
             categories=dict(verdict.categories) if verdict else {},
-            classifier=verdict.classifier if verdict else None,
+            classifier=(verdict.classifier if verdict else "") or classifier,
             error=f"{type(error).__name__}: {error}" if error else None,
             seconds=seconds,
             user=_recorded(user, text),
             reply=_recorded(reply, text),
+            degraded=outcome.degraded,
         )
 
     def to_json(self) -> str:
@@ -182,6 +186,7 @@ class Recorder:
     Args:
         hooks: take the records, in this order; a failing one is logged and costs nothing else.
         text: how much of the conversation records hold.
+        classifier: the name recorded where a verdict gives none.
 
     Raises:
         ConfigError: a hook is async, or cannot be called.
@@ -189,6 +194,7 @@ class Recorder:
 
     hooks: Sequence[Hook] = ()
     text: RecordText = RecordText.NONE
+    classifier: str | None = None
 
     def __post_init__(self) -> None:
         for hook in self.hooks:
@@ -203,7 +209,9 @@ class Recorder:
         """Record one decision."""
         if not self.hooks:
             return
-        record = AuditRecord.of(conversation, outcome, seconds=seconds, text=self.text)
+        record = AuditRecord.of(
+            conversation, outcome, seconds=seconds, text=self.text, classifier=self.classifier
+        )
         for hook in self.hooks:
             try:
                 hook(record)

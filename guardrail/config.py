@@ -32,8 +32,11 @@ __all__ = ["AuditConfig", "ClassifierConfig", "Config"]
 _PREFIX = "GUARDRAIL_"
 _CONFIG = f"{_PREFIX}CONFIG"
 _CLASSIFIERS = {
+    "cascade": "guardrail.classifiers:Cascade",
     "embedded": "guardrail.classifiers:Embedded",
+    "fallback": "guardrail.classifiers:Fallback",
     "kosafeguard": "guardrail.classifiers:KoSafeGuard",
+    "remote": "guardrail.classifiers:Remote",
 }
 
 
@@ -46,6 +49,9 @@ def _known_kind(kind: str) -> str:
 
 class ClassifierConfig(BaseModel):
     """Which classifier judges; every other key of the table is an argument of it.
+
+    An argument that is a table with a `kind`, or an array of such, is a classifier itself: what
+    "fallback" and "cascade" are made of.
 
     Args:
         kind: a classifier of this package, or "module:Class" of your own.
@@ -65,8 +71,9 @@ class ClassifierConfig(BaseModel):
             ClassifierError: it cannot work here.
         """
         make = _load(self.kind)
+        arguments = {name: _built(value) for name, value in (self.model_extra or {}).items()}
         try:
-            classifier = make(**(self.model_extra or {}))
+            classifier = make(**arguments)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"[classifier] kind = {self.kind!r}: {error}") from error
         if not isinstance(classifier, Classifier):
@@ -77,6 +84,18 @@ class ClassifierConfig(BaseModel):
         from guardrail.classifiers.tempered import Tempered
 
         return Tempered(classifier, self.score_temperature)
+
+
+def _built(argument: Any) -> Any:
+    """Return an argument of a classifier, with the classifiers in it built."""
+    if isinstance(argument, list):
+        return [_built(one) for one in argument]
+    if isinstance(argument, Mapping) and "kind" in argument:
+        try:
+            return ClassifierConfig(**argument).build()
+        except ValidationError as error:
+            raise ConfigError(_explained(error, "[classifier]")) from error
+    return argument
 
 
 class AuditConfig(BaseModel):
@@ -179,6 +198,8 @@ class _Environment(EnvSettingsSource):
 
 
 def _plain_or_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: one if name == "kind" else _plain_or_json(one) for name, one in value.items()}
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError:

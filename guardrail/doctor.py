@@ -133,9 +133,13 @@ def _device(asked: _Asked) -> Finding:
 
     device = torch.device(asked.device)
     if device.type == "cpu":
-        return Finding("device", f"CPU, {torch.get_num_threads()} threads; a GPU is far faster", None)
+        return Finding(
+            "device", f"CPU, {torch.get_num_threads()} threads; a GPU is far faster", None
+        )
     if device.type == "cuda" and not torch.cuda.is_available():
-        return Finding("device", "torch sees no GPU; check its driver and torch's CUDA build", False)
+        return Finding(
+            "device", "torch sees no GPU; check its driver and torch's CUDA build", False
+        )
     torch.zeros(1, device=device).add_(1)  # it answers
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return Finding("device", name)
@@ -196,11 +200,9 @@ def _needed_bytes(asked: _Asked) -> float:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(
-        asked.model, revision=asked.revision, local_files_only=True
-    )
+    config = AutoConfig.from_pretrained(asked.model, revision=asked.revision, local_files_only=True)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     dtype = (config.dtype or torch.float32).itemsize
     body = sum(
         module.weight.numel()
@@ -220,7 +222,7 @@ def _free_bytes(device: str) -> int:
 
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    import psutil  # accelerate needs it, so it is there
+    import psutil  # type: ignore[import-untyped]  # it has no types; it comes with accelerate
 
     return int(psutil.virtual_memory().available)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from os import PathLike
 from types import EllipsisType
 from typing import Any, Self, TypeVar, overload
 
 from guardrail.audit import Hook, Recorder, RecordText
 from guardrail.classifiers.base import Classifier
+from guardrail.errors import ConfigError, InvalidTurnError
 from guardrail.flow import answer, review, review_many
 from guardrail.gate import Shape, gate
 from guardrail.intake import AsyncIntake, Intake
@@ -23,6 +24,7 @@ __all__ = ["Guard"]
 
 E = TypeVar("E")
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class Guard:
@@ -35,6 +37,9 @@ class Guard:
         policy: what is done about verdicts.
         hooks: take the record of every decision.
         record_text: how much of the conversation the records hold.
+
+    Raises:
+        ConfigError: an argument is of the wrong kind.
     """
 
     def __init__(
@@ -45,9 +50,10 @@ class Guard:
         hooks: Iterable[Hook] = (),
         record_text: RecordText | str = RecordText.NONE,
     ) -> None:
-        self.classifier = _embedded() if classifier is None else classifier
-        self.policy = Policy() if policy is None else policy
-        self._hands = Hands(self.classifier, Recorder(tuple(hooks), RecordText(record_text)))
+        self.classifier = _embedded() if classifier is None else _is_a(Classifier, classifier)
+        self.policy = Policy() if policy is None else _is_a(Policy, policy)
+        recorder = Recorder(tuple(hooks), _record_text(record_text), self.classifier.name)
+        self._hands = Hands(self.classifier, recorder)
 
     @classmethod
     def from_config(cls, path: str | PathLike[str] | None = None) -> Self:
@@ -244,8 +250,28 @@ class Guard:
         return self.policy.window if isinstance(window, EllipsisType) else window
 
 
-def _all(exchanges: Iterable[tuple[str, str]]) -> list[Conversation]:
-    return [exchange(user, assistant) for user, assistant in exchanges]
+def _all(pairs: Iterable[tuple[str, str]]) -> list[Conversation]:
+    return [exchange(*_pair(pair)) for pair in pairs]
+
+
+def _pair(pair: tuple[str, str]) -> tuple[str, str]:
+    if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+        raise InvalidTurnError(f"expected a pair of user and assistant, got {pair!r:.80}")
+    return pair
+
+
+def _is_a(kind: type[T], value: T) -> T:
+    if not isinstance(value, kind):
+        raise ConfigError(f"expected a {kind.__name__}, got {value!r:.80}")
+    return value
+
+
+def _record_text(value: RecordText | str) -> RecordText:
+    try:
+        return RecordText(value)
+    except ValueError:
+        known = ", ".join(repr(str(name)) for name in RecordText)
+        raise ConfigError(f"record_text is one of {known}, not {value!r}") from None
 
 
 def _embedded() -> Classifier:

@@ -57,6 +57,9 @@ _STRICTNESS = (OnUnsafe.REFUSE, OnUnsafe.FALLBACK, OnUnsafe.MONITOR, OnUnsafe.AL
 # A category counts as present from this probability on, where no threshold says otherwise.
 _PRESENT = 0.5
 
+_HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff]")
+_LATIN_WORD = re.compile("[A-Za-z]+")
+
 _Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -274,8 +277,10 @@ class Policy(_Settings):
         """Return the language a refusal is written in."""
         if self.language != "auto":
             return Language(self.language)
-        user, reply = last_exchange(conversation)
-        return language_of(user) or language_of(reply or "") or Language.KO
+        said = [turn.content for turn in reversed(conversation) if turn.role is Role.USER]
+        _, reply = last_exchange(conversation)
+        languages = map(language_of, (*said, reply or ""))
+        return next((language for language in languages if language), Language.KO)
 
     @property
     def _own_thresholds(self) -> dict[Category, float]:
@@ -310,10 +315,13 @@ class Policy(_Settings):
 
 
 def language_of(text: str) -> Language | None:
-    """Return the language of a text: Korean if it has any Hangul, English if only Latin."""
-    if any("가" <= char <= "힣" or "ㄱ" <= char <= "ㆎ" or "ᄀ" <= char <= "ᇿ" for char in text):
+    """Return the language of a text: Korean if it has any Hangul, English from two Latin words on.
+
+    One Latin word ("ok", "ASAP") says nothing: Koreans write it too.
+    """
+    if _HANGUL.search(text):
         return Language.KO
-    return Language.EN if any(char.isascii() and char.isalpha() for char in text) else None
+    return Language.EN if len(_LATIN_WORD.findall(text)) > 1 else None
 
 
 def _outcome(

@@ -61,7 +61,7 @@ _MARKER = re.compile(
 )
 _ROLE_LINE = re.compile(
     rf"((?:^|(?<=[{_BREAKS}]))(?:[^\w{_BREAKS}]|[_{_FILLERS}])*"
-    rf"(?:{_word('user')}|{_word('assistant')})(?:[^\w:{_BREAKS}]|[_{_FILLERS}])*):",
+    rf"(?:{_word('user')}|{_word('assistant')})(?:[^\w:\uff1a{_BREAKS}]|[_{_FILLERS}])*):",
     re.IGNORECASE,
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self, TypeAlias
 
@@ -107,8 +107,18 @@ Conversation: TypeAlias = tuple[Turn, ...]
 
 
 def question(user: str, history: Iterable[Turn] = ()) -> Conversation:
-    """Return the conversation that ends in what the user said."""
-    return (*history, Turn(Role.USER, user))
+    """Return the conversation that ends in what the user said.
+
+    Raises:
+        InvalidTurnError: the history holds something else than turns.
+    """
+    earlier = tuple(history) if isinstance(history, Iterable) else (history,)
+    for turn in earlier:
+        if not isinstance(turn, Turn):
+            raise InvalidTurnError(
+                f"history holds {turn!r:.80}; it should hold Turn(role, content)"
+            )
+    return (*earlier, Turn(Role.USER, user))
 
 
 def exchange(user: str, assistant: str, history: Iterable[Turn] = ()) -> Conversation:
@@ -150,17 +160,20 @@ class Verdict:
         score: probability of unsafe, 0 to 1.
         categories: probability per category, 0 to 1 each; empty when the classifier has not said.
         classifier: name of the classifier, for the record.
+        degraded: whether a weaker classifier judged, since the one that should was down.
 
     Raises:
-        GuardrailError: a probability is not a number from 0 to 1.
+        GuardrailError: `unsafe` is no boolean, or a probability not a number from 0 to 1.
     """
 
     unsafe: bool
     score: float
     categories: Mapping[Category, float] = field(default_factory=dict)
     classifier: str = ""
+    degraded: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "unsafe", _boolean(self.unsafe, "unsafe"))
         object.__setattr__(self, "score", _probability(self.score, "score"))
         if self.categories:
             checked = {
@@ -176,7 +189,7 @@ class Verdict:
 
     def with_categories(self, categories: Mapping[Category, float]) -> Self:
         """Return the same verdict with its categories known."""
-        return type(self)(self.unsafe, self.score, categories, self.classifier)
+        return replace(self, categories=categories)
 
 
 def _category(name: str) -> Category:
@@ -184,6 +197,12 @@ def _category(name: str) -> Category:
         return Category(name)
     except ValueError:
         raise GuardrailError(f"{name!r} is no category; they are {', '.join(Category)}") from None
+
+
+def _boolean(value: bool, name: str) -> bool:
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # numpy's
+        raise GuardrailError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def _probability(value: float, name: str) -> float:
@@ -222,3 +241,8 @@ class Outcome:
     def blocked(self) -> bool:
         """Whether the text was replaced."""
         return self.action is Action.REPLACE
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a weaker classifier judged, since the one that should was down."""
+        return self.verdict is not None and self.verdict.degraded

@@ -6,7 +6,7 @@ import argparse
 import json
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.profile:
         print(profile(bench))
     if asked.json:
-        report = {"setting": _setting(asked, loaded, bench), "limits": asdict(limits)}
-        report["rows"] = [{**asdict(row), "ratio": row.ratio} for row in rows]
+        report = {
+            "setting": _setting(asked, loaded, bench),
+            "limits": asdict(limits),
+            "rows": [{**asdict(row), "ratio": row.ratio} for row in rows],
+        }
         Path(asked.json).write_text(json.dumps(report, indent=1), encoding="utf-8")
     bench.guard.close()
     return 0

@@ -18,8 +18,8 @@ from guardrail.types import Conversation
 
 __all__ = ["Bench", "Row", "Times"]
 
-Batch = Sequence[Conversation]
-Scores = Callable[[Batch], list[float]]
+_Batch = Sequence[Conversation]
+_Scores = Callable[[_Batch], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,11 @@ class _Scenario:
     """What is checked in each round, the first of which warms up, and who is asked."""
 
     name: str
-    rounds: Sequence[Batch]
-    engine: Scores
-    recipe: Scores
-    padded: Scores | None = None
-    bare: Callable[[Batch], object] | None = None
+    rounds: Sequence[_Batch]
+    engine: _Scores
+    recipe: _Scores
+    padded: _Scores | None = None
+    bare: Callable[[_Batch], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Bench:
             padded=self._recipe.padded,
         )
 
-    def _bare(self, example: Batch) -> Callable[[Batch], object]:
+    def _bare(self, example: _Batch) -> Callable[[_Batch], object]:
         with plain_attention(self._model):
             bare = BareForward(self._model, self.guard.prompts(example[0])[0].head)
         return lambda batch: bare(self.guard.prompts(batch[0])[0].rest).argmax().item()
@@ -178,21 +178,20 @@ class Bench:
     def _measure(self, scenario: _Scenario) -> Row:
         rounds = [self._round(scenario, batch) for batch in scenario.rounds]
         timed = rounds[1:]
-        times = lambda name: Times(tuple(getattr(each, name) for each in timed))  # noqa: E731
         return Row(
             scenario.name,
             checks=len(scenario.rounds[0]),
-            engine=times("engine"),
-            recipe=times("recipe"),
-            padded=times("padded") if scenario.padded else None,
-            bare=times("bare") if scenario.bare else None,
+            engine=Times(tuple(each.engine for each in timed)),
+            recipe=Times(tuple(each.recipe for each in timed)),
+            padded=Times(tuple(each.padded for each in timed)) if scenario.padded else None,
+            bare=Times(tuple(each.bare for each in timed)) if scenario.bare else None,
             seen=statistics.mean(each.seen for each in timed),
             forwarded=statistics.mean(each.forwarded for each in timed),
             difference=max(each.difference for each in rounds),
             peak_bytes=max(each.peak_bytes for each in timed),
         )
 
-    def _round(self, scenario: _Scenario, batch: Batch) -> _Round:
+    def _round(self, scenario: _Scenario, batch: _Batch) -> _Round:
         before = replace(self.guard.stats)
         _forget_peak()
         scores, engine = _timed(scenario.engine, batch)
@@ -214,7 +213,7 @@ class Bench:
         )
 
 
-def _timed(work: Callable[[Batch], Any], batch: Batch) -> tuple[Any, float]:
+def _timed(work: Callable[[_Batch], Any], batch: _Batch) -> tuple[Any, float]:
     """Return what the work gives and the seconds it took; it must wait for its device itself."""
     start = time.perf_counter()
     result = work(batch)

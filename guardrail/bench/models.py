@@ -36,7 +36,9 @@ _TEMPLATE = (
     "{{ (bos_token if loop.first else '') + '<|start_header_id|>' + message['role'] "
     "+ '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
     "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+    "{% if add_generation_prompt %}"
+    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
+    "{% endif %}"
 )  # Llama 3's chat template
 
 
@@ -84,7 +86,7 @@ def tokenizer_like_llama3(vocabulary: int = 900) -> Any:
     backend.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A", special_tokens=[(bos, backend.token_to_id(bos))]
     )
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer: Any = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
         tokenizer_object=backend, bos_token=bos, eos_token="<|eot_id|>", pad_token="<|end_of_text|>"
     )
     tokenizer.chat_template = _TEMPLATE
@@ -98,7 +100,7 @@ def random_llama(
     dtype: torch.dtype = torch.float32,
     context: int = 8192,
     seed: int = 0,
-) -> LlamaForCausalLM:
+) -> Any:
     """Return a Llama with random weights, made on its device."""
     config = LlamaConfig(
         hidden_size=size.hidden,
@@ -117,19 +119,20 @@ def random_llama(
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            return LlamaForCausalLM(config).eval()
+            model: Any = LlamaForCausalLM(config)
+            return model.eval()
     finally:
         torch.set_default_dtype(before)
 
 
 def quantised(model: Any) -> Any:
     """Return the model with its layers' weights in 4 bits, as `load` makes them; in place."""
-    import bitsandbytes
+    from bitsandbytes.nn.modules import Linear4bit, Params4bit
 
     for parent in [module for module in model.model.modules() if not _is_leaf(module)]:
         for name, layer in parent.named_children():
             if isinstance(layer, torch.nn.Linear):
-                packed = bitsandbytes.nn.Linear4bit(
+                packed = Linear4bit(  # type: ignore[no-untyped-call]  # it has no types
                     layer.in_features,
                     layer.out_features,
                     bias=False,
@@ -137,9 +140,7 @@ def quantised(model: Any) -> Any:
                     quant_type="fp4",
                     device="meta",
                 )
-                packed.weight = bitsandbytes.nn.Params4bit(
-                    layer.weight.data, requires_grad=False, quant_type="fp4"
-                )
+                packed.weight = Params4bit(layer.weight.data, requires_grad=False, quant_type="fp4")
                 setattr(parent, name, packed.to(layer.weight.device))
     return model
 

@@ -69,7 +69,7 @@ class Recipe:
                 output_logits=True,
                 pad_token_id=self._tokenizer.pad_token_id,
             )
-        return scores(generated.logits[0], self._labels)
+        return _scores(generated.logits[0], self._labels)
 
 
 class BareForward:
@@ -102,7 +102,7 @@ class BareForward:
         return logits
 
 
-def scores(logits: Tensor, labels: Sequence[int]) -> list[float]:
+def _scores(logits: Tensor, labels: Sequence[int]) -> list[float]:
     """Return the softmax's share of the second label, for logits (B, vocabulary)."""
     unsafe: list[float] = logits.float()[:, list(labels)].softmax(-1)[:, 1].tolist()
     return unsafe

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 from guardrail.classifiers.base import Classifier
 
 if TYPE_CHECKING:
+    from guardrail.classifiers.cascade import Cascade
     from guardrail.classifiers.embedded import Embedded
+    from guardrail.classifiers.fallback import Fallback
     from guardrail.classifiers.kosafeguard import KoSafeGuard
+    from guardrail.classifiers.remote import Remote
 
-__all__ = ["Classifier", "Embedded", "KoSafeGuard"]
+__all__ = ["Cascade", "Classifier", "Embedded", "Fallback", "KoSafeGuard", "Remote"]
 
 _HOMES = {
+    "Cascade": "guardrail.classifiers.cascade",
     "Embedded": "guardrail.classifiers.embedded",
+    "Fallback": "guardrail.classifiers.fallback",
     "KoSafeGuard": "guardrail.classifiers.kosafeguard",
+    "Remote": "guardrail.classifiers.remote",
 }
 
 

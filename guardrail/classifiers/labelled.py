@@ -1,5 +1,7 @@
 """Classifiers whose model answers with one of two labels: from its readings to verdicts.
 
+Whatever reads them, the way is the same:
+
     conversation -> prompts, one per window -> readings -> worst -> verdict
                  -> prompts, one per category and window -> worst of each -> categories
 """
@@ -122,13 +124,9 @@ class Labelled(Classifier, Generic[P]):
 
     def _verdicts(self, readings: Iterable[Sequence[Reading]]) -> list[Verdict]:
         scores = map(self._worst, readings)
-        return [
-            Verdict(score >= self._threshold, score, classifier=self.name) for score in scores
-        ]
+        return [Verdict(score >= self._threshold, score, classifier=self.name) for score in scores]
 
-    def _categories(
-        self, readings: Iterable[Sequence[Reading]]
-    ) -> list[Mapping[Category, float]]:
+    def _categories(self, readings: Iterable[Sequence[Reading]]) -> list[Mapping[Category, float]]:
         clauses = self._taxonomy.clauses
         scores = map(self._worst, readings)
         found: list[Mapping[Category, float]] = []
@@ -155,9 +153,7 @@ def _flat(prompts: Iterable[Sequence[P]]) -> list[P]:
     return [prompt for windows in prompts for prompt in windows]
 
 
-def _regrouped(
-    readings: Iterable[Reading], prompts: Iterable[Sequence[P]]
-) -> list[list[Reading]]:
+def _regrouped(readings: Iterable[Reading], prompts: Iterable[Sequence[P]]) -> list[list[Reading]]:
     """Return the readings as the prompts were grouped."""
     left = iter(readings)
     return [list(islice(left, len(windows))) for windows in prompts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from guardrail.classifiers.base import Classifier
 from guardrail.types import Category, Conversation, Verdict
@@ -65,7 +66,7 @@ class Tempered(Classifier):
     def _verdict(self, verdict: Verdict) -> Verdict:
         score = tempered(verdict.score, self.temperature)
         categories = self._categories(verdict.categories)
-        return Verdict(verdict.unsafe, score, categories, verdict.classifier)
+        return replace(verdict, score=score, categories=categories)
 
     def _categories(self, categories: Mapping[Category, float]) -> dict[Category, float]:
         return {name: tempered(value, self.temperature) for name, value in categories.items()}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -15,14 +14,15 @@ from guardrail.evaluation.data import Dataset
 from guardrail.evaluation.differences import Difference, compare
 from guardrail.evaluation.figures import Figures
 from guardrail.evaluation.measures import judgement, measure
-from guardrail.evaluation.report import DataSummary, Mistake, Report, Result, Speed
-from guardrail.evaluation.robustness import Rewritten, flips
+from guardrail.evaluation.report import DataSummary, Mistake, Report, Result
+from guardrail.evaluation.robustness import Rewritten, Robustness, flips
 from guardrail.evaluation.rows import Row
-from guardrail.evaluation.streaming import Prefixes, schedules
+from guardrail.evaluation.speed import Speed
+from guardrail.evaluation.streaming import Prefixes, ScheduleFigures, schedules
 from guardrail.evaluation.table import Bools, Decided, Group, Table
 from guardrail.policy import Policy
 
-__all__ = ["Measured", "assemble"]
+__all__ = ["Asked", "Measured", "assemble"]
 
 _MOST_NAMES = 30  # of a group: the largest are shown
 _EXCERPT = 600  # characters of a mistake
@@ -35,44 +35,61 @@ class Measured:
     Args:
         decided: of the rows.
         speed: of its classifier.
-        rewritten, rewritten_decided: the rows rewritten, and what it made of them.
-        prefixes, prefixes_decided: the replies cut short, and what it made of them.
+        rewritten: rows rewritten, and what it made of them.
+        played: replies cut short, and what it made of them.
     """
 
     decided: Decided
     speed: Speed | None
-    rewritten: Rewritten | None = None
-    rewritten_decided: Decided | None = None
-    prefixes: Prefixes | None = None
-    prefixes_decided: Decided | None = None
+    rewritten: tuple[Rewritten, Decided] | None = None
+    played: tuple[Prefixes, Decided] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an evaluation was asked for.
+
+    Args:
+        sample, first: rows of each set; None for all.
+        seed: of everything drawn at random.
+        resamples: of the bootstrap.
+        detail_rows: rows that were rewritten or cut short.
+        mistakes: how many of each kind are shown.
+        created: when, in UTC.
+        version: of this package.
+    """
+
+    sample: int | None
+    first: int | None
+    seed: int
+    resamples: int
+    detail_rows: int
+    mistakes: int
+    created: str
+    version: str
 
 
 def assemble(
     sets: Sequence[Dataset],
     table: Table,
     measured: Sequence[tuple[Candidate, Measured]],
-    *,
-    settings: Mapping[str, Any],
-    resamples: int,
-    seed: int,
-    show_mistakes: int,
-    created: str,
-    version: str,
+    asked: Asked,
 ) -> Report:
     """Return the report."""
-    worst = [_worst(table, one.decided, show_mistakes) for _, one in measured]
+    worst = [_worst(table, one.decided, asked.mistakes) for _, one in measured]
     texts = _texts(sets, {place for places in worst for place in places})
-    shown = [
-        [_mistake(texts[place], one, place) for place in places]
-        for (_, one), places in zip(measured, worst, strict=True)
-    ]
     results = [
-        _result(sets, table, candidate, one, mistakes, resamples, seed)
-        for (candidate, one), mistakes in zip(measured, shown, strict=True)
+        _result(sets, table, candidate, one, [_mistake(texts[at], one, at) for at in places], asked)
+        for (candidate, one), places in zip(measured, worst, strict=True)
     ]
-    differences = _differences(table, measured, resamples, seed)
-    summaries = [_summary(one, table) for one in sets]
-    return Report(summaries, results, differences, settings, created, version)
+    return Report(
+        [_summary(one, table) for one in sets],
+        results,
+        _differences(table, measured, asked),
+        asdict(asked),
+        asked.created,
+        asked.version,
+    )
 
 
 def _result(
@@ -81,20 +98,20 @@ def _result(
     candidate: Candidate,
     measured: Measured,
     mistakes: Sequence[Mistake],
-    resamples: int,
-    seed: int,
+    asked: Asked,
 ) -> Result:
     decided = measured.decided
     rows = judgement(table, decided)
 
     def figures(chosen: Bools) -> Figures:
-        return measure(judgement(table, decided, chosen), resamples=resamples, seed=seed)
+        part = judgement(table, decided, chosen)
+        return measure(part, resamples=asked.resamples, seed=asked.seed)
 
     return Result(
         candidate.name,
         candidate.described,
         _policy_line(candidate.policy),
-        measure(rows, resamples=resamples, seed=seed),
+        measure(rows, resamples=asked.resamples, seed=asked.seed),
         {
             name: {value: figures(chosen) for value, chosen in _parts(group)}
             for name, group in table.groups.items()
@@ -104,7 +121,7 @@ def _result(
         confusion(table, decided),
         mistakes,
         dict(decided.errors),
-        _robustness(table, measured, resamples),
+        _robustness(table, measured, asked.resamples),
         _streaming(table, measured),
         _published(sets, candidate),
     )
@@ -138,18 +155,17 @@ def _policy_line(policy: Policy) -> str:
     return "; ".join([f"threshold {overall}", *own, f"mode {policy.mode}"])
 
 
-def _robustness(table: Table, measured: Measured, resamples: int) -> Sequence[Any]:
-    if measured.rewritten is None or measured.rewritten_decided is None:
-        return ()
-    return flips(
-        measured.rewritten, table, measured.decided, measured.rewritten_decided, resamples=resamples
+def _robustness(table: Table, measured: Measured, resamples: int) -> list[Robustness]:
+    if measured.rewritten is None:
+        return []
+    rewritten, after = measured.rewritten
+    return flips(rewritten, table, measured.decided, after, resamples=resamples)
+
+
+def _streaming(table: Table, measured: Measured) -> list[ScheduleFigures]:
+    return (
+        [] if measured.played is None else schedules(measured.played[0], table, measured.played[1])
     )
-
-
-def _streaming(table: Table, measured: Measured) -> Sequence[Any]:
-    if measured.prefixes is None or measured.prefixes_decided is None:
-        return ()
-    return schedules(measured.prefixes, table, measured.prefixes_decided)
 
 
 def _published(sets: Sequence[Dataset], candidate: Candidate) -> list[Published]:
@@ -158,7 +174,7 @@ def _published(sets: Sequence[Dataset], candidate: Candidate) -> list[Published]
 
 
 def _differences(
-    table: Table, measured: Sequence[tuple[Candidate, Measured]], resamples: int, seed: int
+    table: Table, measured: Sequence[tuple[Candidate, Measured]], asked: Asked
 ) -> list[Difference]:
     (first, base), *others = measured
     sets = list(_parts(table.groups["data"]))
@@ -170,8 +186,8 @@ def _differences(
             (candidate.name, one.decided),
             data=name,
             chosen=chosen,
-            resamples=resamples,
-            seed=seed,
+            resamples=asked.resamples,
+            seed=asked.seed,
         )
         for candidate, one in others
         for name, chosen in parts

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from guardrail.evaluation.table import Bools, Floats
 
-__all__ = ["Cells", "resampled", "weighted"]
+__all__ = ["Cells", "levelled", "resampled", "weighted"]
 
 _LEVELS = 512
 _AT_ONCE = 2_000_000  # numbers, in B x C: memory stays small however many cells there are

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,17 @@ from sklearn.model_selection import StratifiedKFold
 from guardrail.config import ClassifierConfig
 from guardrail.evaluation.candidates import Candidate
 from guardrail.evaluation.columns import Columns
-from guardrail.evaluation.data import Dataset
 from guardrail.evaluation.figures import Figure
+from guardrail.evaluation.judge import answers
 from guardrail.evaluation.measures import calibration_error, proportion
+from guardrail.evaluation.plan import Data, Plan, Progress
 from guardrail.evaluation.rule import Rule, Scores, choose
-from guardrail.evaluation.run import Progress, judged_rows
-from guardrail.evaluation.table import CATEGORIES, Bools, Decided, Floats, Table
+from guardrail.evaluation.table import CATEGORIES, Bools, Floats, decide
 from guardrail.evaluation.targets import Goal, InsufficientData, Target
+from guardrail.policy import Policy
 from guardrail.types import Category
 
-__all__ = ["Calibration", "Evidence", "Goal", "InsufficientData", "Target", "calibrate"]
+__all__ = ["Calibration", "Evidence", "calibrate"]
 
 _FOLDS = 5
 _LEAST_OF_CATEGORY = 30  # unsafe rows; with fewer a threshold of its own follows chance
@@ -82,7 +84,7 @@ class Calibration:
 
 
 def calibrate(
-    data: Sequence[str | Path | Dataset],
+    data: Data,
     target: Target,
     candidate: Candidate | None = None,
     *,
@@ -105,8 +107,11 @@ def calibrate(
         per_category: also choose thresholds of single categories, where there are rows enough;
             None if that does better on rows that they were not chosen on.
         temperature: also bring scores to scale; otherwise they stay as they are.
-        folder, fresh, batch, progress: as in `evaluate`.
+        folder: keeps the verdicts; `evaluate` finds them there too.
+        fresh: forget what the folder holds of these data.
+        batch: rows that are asked about at once.
         seed: of the folds.
+        progress: is told how far it has come.
 
     Raises:
         InsufficientData: the rows are too few to say, or no threshold reaches the target.
@@ -114,17 +119,12 @@ def calibrate(
         ClassifierError: the classifier does not work.
     """
     one = candidate or Candidate("embedded", ClassifierConfig())
-    names, table, decided = judged_rows(
-        data,
-        _untempered(one) if temperature else one,
-        columns=columns,
-        all_categories=per_category is not False,
-        folder=folder,
-        fresh=fresh,
-        batch=batch,
-        progress=progress,
-    )
-    rows = _scores(table, decided)
+    asked = _untempered(one) if temperature else one
+    with Plan.made(
+        data, columns, folder=folder, fresh=fresh, batch=batch, progress=progress
+    ) as plan:
+        rows = _judged(plan, asked, all_categories=per_category is not False)
+        names = [each.name for each in plan.sets]
     _require_both(rows.unsafe)
     target.require(rows.unsafe)
     heat = _temperature(rows.unsafe, rows.score) if temperature else 1.0
@@ -171,11 +171,22 @@ def _untempered(candidate: Candidate) -> Candidate:
     return replace(candidate, classifier=config.model_copy(update={"score_temperature": 1.0}))
 
 
-def _scores(table: Table, decided: Decided) -> Scores:
+_ALL_CATEGORIES = Policy(threshold=0.0)  # finds everything unsafe, so it wants all categories
+
+
+def _judged(plan: Plan, candidate: Candidate, *, all_categories: bool) -> Scores:
+    """Have all rows judged; return those with a verdict."""
+    policy = _ALL_CATEGORIES if all_categories else candidate.policy
+    questions = plan.questions(candidate.slug)
+    with candidate.opened() as classifier:
+        for each, question in zip(plan.sets, questions, strict=True):
+            what = f"{candidate.name}: {each.name}"
+            plan.have_judged(question, classifier, [policy], what)
+    decided = decide(chain.from_iterable(map(answers, questions)), candidate.policy)
     here = decided.judged
     return Scores(
-        table.unsafe[here],
-        table.category[here],
+        plan.table.unsafe[here],
+        plan.table.category[here],
         decided.score[here],
         decided.categories[here].astype(float),
     )

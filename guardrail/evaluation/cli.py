@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,27 @@ import typer
 from rich.console import Console
 
 from guardrail.errors import ConfigError
+from guardrail.evaluation.options import (
+    BatchOption,
+    ClassifierOption,
+    ColumnOption,
+    ConfigOption,
+    DataArgument,
+    FolderOption,
+    FreshOption,
+    SeedOption,
+    Share,
+    TextIsUserOption,
+    UnsafeWhenOption,
+)
 
 if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.evaluation.calibration import Calibration
     from guardrail.evaluation.candidates import Candidate
     from guardrail.evaluation.columns import Columns
+    from guardrail.evaluation.plan import Progress
     from guardrail.evaluation.report import Report
-    from guardrail.evaluation.run import Progress
     from guardrail.evaluation.targets import Target
 
 __all__ = ["calibrate", "evaluate"]
@@ -27,49 +41,7 @@ __all__ = ["calibrate", "evaluate"]
 _NOT_GOOD_ENOUGH = 1
 _STOPPED = 130
 _CARD_ROWS = 1000
-
-DataArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="JSONL, CSV, TSV or Parquet files; owner/name[@revision][:split] on the Hugging Face "
-        "hub; kor-ethical-qa or pku-safe-rlhf. NAME=DATA gives it a name.",
-        show_default=False,
-    ),
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="TOML file; otherwise GUARDRAIL_CONFIG, or the defaults."),
-]
-ClassifierOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Instead of the configuration's: embedded, kosafeguard@REVISION, module:Class, each "
-        "with ,name=value; or a TOML file.",
-    ),
-]
-ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column", help="ROLE=COLUMN where the usual names do not find it, as in assistant=answer."
-    ),
-]
-UnsafeWhenOption = Annotated[
-    list[str] | None,
-    typer.Option(help="A value of the label that means unsafe; all others then mean safe."),
-]
-TextIsUserOption = Annotated[
-    bool, typer.Option("--text-is-user", help="Texts without a role are users' turns, not replies.")
-]
-FolderOption = Annotated[
-    Path,
-    typer.Option(
-        "--run", help="Folder that keeps verdicts: the same command goes on there after a kill."
-    ),
-]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Judge all rows anew.")]
-BatchOption = Annotated[int, typer.Option(min=1, help="Rows that are judged at once.")]
-SeedOption = Annotated[int, typer.Option(help="Of everything drawn at random.")]
-Share = Annotated[float | None, typer.Option(min=0.0, max=1.0, show_default=False)]
+_PIPED = 160  # columns of text that goes to a file
 
 
 def evaluate(
@@ -314,7 +286,7 @@ def _print(report: Report, *, as_json: bool) -> None:
     if as_json:
         typer.echo(report.to_json())
     else:
-        report.show(Console())
+        report.show(Console(width=None if sys.stdout.isatty() else _PIPED))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sklearn import metrics
 from guardrail.evaluation.measures import Judgement
 from guardrail.evaluation.table import CATEGORIES, Decided, Floats, Table
 
-__all__ = ["Confusion", "Curves", "confusion", "curves"]
+__all__ = ["Confusion", "Curves", "Numbers", "confusion", "curves"]
 
 _POINTS = 300
 _BINS = 10

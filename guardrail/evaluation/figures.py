@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TypeAlias
 
-__all__ = ["NAMES", "TITLES", "Figure", "Figures", "shown"]
+__all__ = ["NAMES", "TITLES", "Figure", "Figures", "Maybe", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Figure:
 
 
 Maybe: TypeAlias = Figure | None
-"""None where the rows cannot say: no recall without unsafe rows, no precision or AUROC of one kind."""
+"""None where the rows cannot say: no recall without unsafe rows, no AUROC of one kind alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from importlib.resources import files
 from typing import Any
 
 from guardrail.errors import MissingExtraError
-from guardrail.evaluation import plots
+from guardrail.evaluation import detail_plots, plots
 from guardrail.evaluation.figures import Figure, Figures, shown
 from guardrail.evaluation.report import Report, Result
-from guardrail.evaluation.sheets import Cell, Sheet, cell_text, is_number, named, sheets
+from guardrail.evaluation.sheet import Cell, Sheet, cell_text, is_number, named
+from guardrail.evaluation.sheets import sheets
 
 try:
     from jinja2 import Environment
@@ -68,8 +69,8 @@ def html(report: Report) -> str:
         groups=[each[0] for name, each in every.items() if name.startswith("by-")],
         plots=_plots(report.results),
         confusions=_confusions(report.results),
-        robustness=_inline(plots.robustness(report.results)),
-        streaming=_inline(plots.streaming(report.results)),
+        robustness=_inline(detail_plots.robustness(report.results)),
+        streaming=_inline(detail_plots.streaming(report.results)),
         tiles=[_tile(result, place) for place, result in enumerate(report.results)],
         sweep=[_sweep(result, place) for place, result in enumerate(report.results)],
     )

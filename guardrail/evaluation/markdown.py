@@ -7,7 +7,8 @@ from pathlib import Path
 
 from guardrail.errors import ConfigError
 from guardrail.evaluation.report import Report
-from guardrail.evaluation.sheets import Sheet, cell_text, sheets
+from guardrail.evaluation.sheet import Sheet, cell_text
+from guardrail.evaluation.sheets import sheets
 
 __all__ = ["BEGIN", "END", "markdown", "write_into"]
 

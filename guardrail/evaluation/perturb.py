@@ -16,7 +16,7 @@ from guardrail.evaluation.hangul import LEADS, TAILS, VOWELS, Syllable, is_sylla
 from guardrail.prompt import MARKERS
 from guardrail.types import Role
 
-__all__ = ["PERTURBATIONS", "Perturbation"]
+__all__ = ["PERTURBATIONS", "Perturbation", "Rewrite"]
 
 Rewrite = Callable[[str, random.Random], str]
 

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,7 +27,10 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError(library="matplotlib", extra="eval") from error
 
-__all__ = ["COLOURS", "by_candidate", "confusions", "robustness", "streaming"]
+__all__ = ["COLOURS", "Shown", "by_candidate", "coloured", "confusions", "legend", "styled", "svg"]
+
+Shown: TypeAlias = Sequence[tuple[Result, str]]
+"""Candidates' results, each with its colour."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """One per candidate: Okabe and Ito's, which colour-blind readers tell apart."""
@@ -34,7 +38,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _SAFE, _UNSAFE = "#56a0d3", "#d5552c"
 _INK, _LINE, _HEAT = "#010203", "#010204", "#010205"
 _VARIABLES = {_INK: "var(--ink)", _LINE: "var(--line)", _HEAT: "var(--heat)"}
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": 10,
     "text.color": _INK,
@@ -55,59 +59,43 @@ _STYLE = {
 
 def by_candidate(results: Sequence[Result]) -> dict[str, str]:
     """Return the plots in which candidates stand together, by name."""
-    shown = [(result, colour) for result, colour in _coloured(results) if result.curves]
+    shown = [(result, colour) for result, colour in coloured(results) if result.curves]
     if not shown:
         return {}
-    plots: dict[str, Callable[[Sequence[tuple[Result, str]]], Figure]] = {
+    plots: dict[str, Callable[[Shown], Figure]] = {
         "precision-recall": _precision_recall,
         "roc": _roc,
         "histogram": _histograms,
         "sweep": _sweep,
         "calibration": _calibration,
     }
-    with _styled():
-        return {name: _svg(name, plot(shown)) for name, plot in plots.items()}
+    with styled():
+        return {name: svg(name, plot(shown)) for name, plot in plots.items()}
 
 
 def confusions(result: Result) -> str | None:
     """Return how rows of each category were judged, as shares of their line."""
     if result.confusion is None:
         return None
-    with _styled():
-        return _svg(f"confusion {result.name}", _confusion(result.confusion))
+    with styled():
+        return svg(f"confusion {result.name}", _confusion(result.confusion))
 
 
-def robustness(results: Sequence[Result]) -> str | None:
-    """Return what disguises and tricks do to recall and false alarms."""
-    shown = [(result, colour) for result, colour in _coloured(results) if result.robustness]
-    if not shown:
-        return None
-    with _styled():
-        return _svg("robustness", _flips(shown))
-
-
-def streaming(results: Sequence[Result]) -> str | None:
-    """Return what each schedule costs and catches."""
-    shown = [(result, colour) for result, colour in _coloured(results) if result.streaming]
-    if not shown:
-        return None
-    with _styled():
-        return _svg("streaming", _schedules(shown))
-
-
-def _coloured(results: Sequence[Result]) -> list[tuple[Result, str]]:
+def coloured(results: Sequence[Result]) -> list[tuple[Result, str]]:
+    """Return the results, each with its candidate's colour."""
     return [(result, COLOURS[place % len(COLOURS)]) for place, result in enumerate(results)]
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Have plots drawn in the page's style."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # Names may be Korean; the browser has the letters, whatever matplotlib measures with.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
-def _svg(name: str, figure: Figure) -> str:
+def svg(name: str, figure: Figure) -> str:
     """Return a figure as SVG to put into a page, the same for the same figures."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
@@ -132,7 +120,7 @@ def _shares(axes: Axes, x: str, y: str) -> None:
     axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
 
 
-def _legend(axes: Axes, shown: Sequence[tuple[Result, str]], **settings: str) -> None:
+def _legend(axes: Axes, shown: Shown, **settings: str) -> None:
     if len(shown) > 1:
         axes.legend(**settings)
 
@@ -147,7 +135,7 @@ def _dot(axes: Axes, x: Number | None, y: Number | None, colour: str) -> None:
         )  # fmt: skip
 
 
-def _precision_recall(shown: Sequence[tuple[Result, str]]) -> Figure:
+def _precision_recall(shown: Shown) -> Figure:
     figure, axes = _axes()
     for result, colour in shown:
         assert result.curves is not None
@@ -158,7 +146,7 @@ def _precision_recall(shown: Sequence[tuple[Result, str]]) -> Figure:
     return figure
 
 
-def _roc(shown: Sequence[tuple[Result, str]]) -> Figure:
+def _roc(shown: Shown) -> Figure:
     figure, axes = _axes()
     axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
     for result, colour in shown:
@@ -170,7 +158,7 @@ def _roc(shown: Sequence[tuple[Result, str]]) -> Figure:
     return figure
 
 
-def _histograms(shown: Sequence[tuple[Result, str]]) -> Figure:
+def _histograms(shown: Shown) -> Figure:
     """Return one histogram per candidate, one under the other."""
     figure = Figure(figsize=(5.4, max(3.8, 0.8 + 1.3 * len(shown))), layout="constrained")
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
@@ -196,10 +184,14 @@ def _histogram(axes: Axes, result: Result) -> None:
     axes.set(yscale="log", xlim=(0, 1))
 
 
-_SWEPT = (("recall", "-", 1.8), ("precision", "--", 1.1), ("false alarms", ":", 2.2))
+_SWEPT: Sequence[tuple[str, Any, float]] = (
+    ("recall", "-", 1.8),
+    ("precision", "--", 1.1),
+    ("false alarms", ":", 2.2),
+)
 
 
-def _sweep(shown: Sequence[tuple[Result, str]]) -> Figure:
+def _sweep(shown: Shown) -> Figure:
     """Return three lines per candidate: colours tell candidates apart, dashes the figures."""
     figure, axes = _axes(height=3.8 if len(shown) == 1 else 4.0)
     for result, colour in shown:
@@ -214,19 +206,24 @@ def _sweep(shown: Sequence[tuple[Result, str]]) -> Figure:
     return figure
 
 
-def _sweep_legends(figure: Figure, shown: Sequence[tuple[Result, str]]) -> None:
+def _sweep_legends(figure: Figure, shown: Shown) -> None:
     paints = COLOURS if len(shown) == 1 else [_INK] * 3
     lines = [
         Line2D([], [], linestyle=dash, linewidth=width, color=paint, label=name)
         for (name, dash, width), paint in zip(_SWEPT, paints, strict=False)
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=3)
-    if len(shown) > 1:
-        names = [Line2D([], [], color=colour, label=result.name) for result, colour in shown]
+    legend(figure, shown)
+
+
+def legend(figure: Figure, shown: Shown) -> None:
+    """Say above the plot which colour is which candidate's, where there are several."""
+    names = [Line2D([], [], color=colour, label=result.name) for result, colour in shown]
+    if len(names) > 1:
         figure.legend(handles=names, loc="outside upper center", ncols=min(3, len(names)))
 
 
-def _calibration(shown: Sequence[tuple[Result, str]]) -> Figure:
+def _calibration(shown: Shown) -> Figure:
     figure, axes = _axes()
     axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
     for result, colour in shown:
@@ -258,59 +255,4 @@ def _confusion(found: Confusion) -> Figure:
     axes.tick_params(length=0)
     axes.axvline(1, color=_INK, linewidth=1)
     axes.axhline(shares.shape[0] - 1, color=_INK, linewidth=1)
-    return figure
-
-
-def _flips(shown: Sequence[tuple[Result, str]]) -> Figure:
-    """Return arrows from what was to what is: recall on the left, false alarms on the right."""
-    names = [one.name for one in shown[0][0].robustness]
-    figure = Figure(figsize=(10.8, 1.2 + 0.28 * len(names) * len(shown)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for place, (result, colour) in enumerate(shown):
-        for line, one in enumerate(result.robustness):
-            height = line + (place - (len(shown) - 1) / 2) * 0.7 / len(shown)
-            _arrow(left, height, one.recall_before, one.recall_after, colour)
-            _arrow(right, height, one.alarms_before, one.alarms_after, colour)
-        left.plot([], [], color=colour, label=result.name)
-    left.set(xlabel="Recall on unsafe rows", xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6))
-    right.set(xlabel="False alarms on safe rows", xlim=(-0.02, 1.02))
-    left.set_yticks(range(len(names)), names)
-    if len(shown) > 1:
-        left.legend(loc="lower left")
-    return figure
-
-
-def _arrow(
-    axes: Axes, height: float, before: Number | None, after: Number | None, colour: str
-) -> None:
-    if before is None or after is None:
-        return
-    axes.plot([before.value, after.value], [height, height], color=colour, linewidth=1.4)
-    axes.plot(before.value, height, "|", color=colour, markersize=9, markeredgewidth=1.6)
-    axes.errorbar(
-        after.value, height, xerr=[[after.value - after.low], [after.high - after.value]], fmt="o",
-        color=colour, markersize=6, elinewidth=0.8,
-    )  # fmt: skip
-
-
-def _schedules(shown: Sequence[tuple[Result, str]]) -> Figure:
-    """Return what is caught and what is wrongly cut off, by schedule."""
-    names = [one.name for one in shown[0][0].streaming]
-    figure = Figure(figsize=(10.8, 1.2 + 0.28 * len(names) * len(shown)), layout="constrained")
-    panels = figure.subplots(1, 3, sharey=True)
-    for place, (result, colour) in enumerate(shown):
-        for line, one in enumerate(result.streaming):
-            height = line + (place - (len(shown) - 1) / 2) * 0.7 / len(shown)
-            _arrow(panels[0], height, one.caught, one.caught, colour)
-            _arrow(panels[1], height, one.alarms, one.alarms, colour)
-            if one.shown_median is not None and one.shown_p95 is not None:
-                panels[2].plot([one.shown_median, one.shown_p95], [height] * 2, color=colour)
-                panels[2].plot(one.shown_median, height, "o", color=colour, markersize=6)
-        panels[0].plot([], [], color=colour, label=result.name)
-    panels[0].set(xlabel="Unsafe replies caught", ylim=(len(names) - 0.4, -0.6))
-    panels[1].set(xlabel="Safe replies cut off")
-    panels[2].set(xlabel="Characters shown before the block", xlim=(-2, None))
-    panels[0].set_yticks(range(len(names)), names)
-    if len(shown) > 1:
-        panels[0].legend(loc="lower left")
     return figure

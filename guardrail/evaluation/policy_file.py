@@ -112,8 +112,8 @@ def _table(parent: Any, name: str, *, is_super_table: bool = False) -> Table:
 def _put(table: Table, key: str, value: float, evidence: Sequence[str]) -> None:
     """Set a key, under its evidence."""
     table[key] = value
-    lines = (f"{_MARK}{line}\n" for line in evidence)
-    table.value.item(key).trivia.indent = "".join(lines)  # what is written before the key
+    item: Any = table.value.item(key)
+    item.trivia.indent = "".join(f"{_MARK}{line}\n" for line in evidence)  # stands before the key
 
 
 def _read(path: Path) -> str:

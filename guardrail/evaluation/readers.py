@@ -15,7 +15,7 @@ from guardrail.errors import ConfigError, MissingExtraError
 from guardrail.evaluation.columns import Columns, Record
 from guardrail.evaluation.rows import BadRow
 
-__all__ = ["PRESETS", "SUFFIXES", "Hub", "Preset", "hub_id", "read_file", "read_hub"]
+__all__ = ["PRESETS", "SUFFIXES", "Hub", "Preset", "Read", "hub_id", "read_file", "read_hub"]
 
 Read = Iterator[tuple[str, Record | BadRow]]
 """Where each record stands ("line 17"), and the record or what is wrong with it."""

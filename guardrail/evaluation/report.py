@@ -15,12 +15,13 @@ from guardrail.evaluation.curves import Confusion, Curves
 from guardrail.evaluation.differences import Difference
 from guardrail.evaluation.figures import Figures, shown
 from guardrail.evaluation.robustness import Robustness
+from guardrail.evaluation.speed import Speed
 from guardrail.evaluation.streaming import ScheduleFigures
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["DataSummary", "Mistake", "Report", "Result", "Speed"]
+__all__ = ["DataSummary", "Mistake", "Report", "Result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +42,6 @@ class DataSummary:
     unsafe: int
     there: int
     left_out: Mapping[str, tuple[int, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast the classifier answers here.
-
-    Args:
-        turns_per_second: in batches.
-        batch: the batches' size.
-        p50_ms, p95_ms: of one turn at a time.
-        timed: how many turns these come from.
-    """
-
-    turns_per_second: float
-    batch: int
-    p50_ms: float
-    p95_ms: float
-    timed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +102,7 @@ class Report:
         data: the sets.
         results: one per candidate, in the order they were named; the first is compared against.
         differences: of the others to the first, together and by set.
-        settings: what it was asked to do.
+        settings: how rows were drawn, and intervals found.
         created: when, in UTC.
         version: of this package.
     """

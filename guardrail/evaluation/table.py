@@ -15,7 +15,17 @@ from guardrail.evaluation.store import Answer
 from guardrail.policy import Policy
 from guardrail.types import Action, Category, Conversation, Verdict, exchange
 
-__all__ = ["CATEGORIES", "Bools", "Decided", "Floats", "Group", "Table", "decide", "read_table"]
+__all__ = [
+    "CATEGORIES",
+    "Bools",
+    "Codes",
+    "Decided",
+    "Floats",
+    "Group",
+    "Table",
+    "decide",
+    "read_table",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]

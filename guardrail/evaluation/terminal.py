@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from guardrail.evaluation.report import Report
-from guardrail.evaluation.sheets import Sheet, cell_text, is_number, sheets
+from guardrail.evaluation.sheet import Sheet, cell_text, is_number
+from guardrail.evaluation.sheets import sheets
 
 __all__ = ["show"]
 
 _QUIET = {"data", "confusion"}  # said in another table too, or better as a picture
+_FIRST_TO_GO = (
+    "What it does", "Settings", "Category right", "Calibration error", "Avg. precision", "Accuracy",
+    "Prefix alarms", "Read", "Checks", "AUROC", "First text", "Unsafe", "Rows", "Precision",
+)  # fmt: skip
 
 
 def show(report: Report, console: Console) -> None:
@@ -25,16 +31,26 @@ def show(report: Report, console: Console) -> None:
 
 
 def _table(sheet: Sheet, width: int) -> Table:
-    lines = _texts(sheet, interval=True)
-    if _width(sheet, lines) > width:
-        lines = _texts(sheet, interval=False)
+    columns, lines = _fitting(sheet, width)
     table = Table(title=Text(sheet.title, style="bold"), title_justify="left", box=None)
-    for place, column in enumerate(sheet.columns):
+    for place in columns:
         side: JustifyMethod = "right" if is_number(sheet, place) else "left"
-        table.add_column(Text(column), justify=side, overflow="fold")
+        table.add_column(Text(sheet.columns[place]), justify=side, overflow="fold")
     for line in lines:
-        table.add_row(*map(Text, line))
+        table.add_row(*(Text(line[place]) for place in columns))
     return table
+
+
+def _fitting(sheet: Sheet, width: int) -> tuple[list[int], list[list[str]]]:
+    """Return the columns and lines that fit: intervals go first, then the least of the columns."""
+    columns = list(range(len(sheet.columns)))
+    lines = _texts(sheet, interval=True)
+    if _width(sheet, lines, columns) > width:
+        lines = _texts(sheet, interval=False)
+    for title in _FIRST_TO_GO:
+        if _width(sheet, lines, columns) > width:
+            columns = [place for place in columns if sheet.columns[place] != title]
+    return columns, lines
 
 
 def _texts(sheet: Sheet, *, interval: bool) -> list[list[str]]:
@@ -44,7 +60,6 @@ def _texts(sheet: Sheet, *, interval: bool) -> list[list[str]]:
     ]
 
 
-def _width(sheet: Sheet, lines: list[list[str]]) -> int:
+def _width(sheet: Sheet, lines: list[list[str]], columns: list[int]) -> int:
     rows = [list(sheet.columns), *lines]
-    widest = (max(Text(row[place]).cell_len for row in rows) for place in range(len(sheet.columns)))
-    return sum(width + 2 for width in widest)
+    return sum(2 + max(cell_len(row[place]) for row in rows) for place in columns)

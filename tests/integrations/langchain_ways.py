@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 
 from .langchain_models import Spy
 
@@ -99,4 +99,4 @@ def _in_event(event: Any) -> Any:
         return event["delta"].get("text", "")
     outermost = event["event"].endswith("_stream") and not event.get("parent_ids")
     chunk = event["data"]["chunk"] if outermost else ""
-    return str(chunk.text) if isinstance(chunk, AIMessageChunk) else chunk
+    return _text([chunk])

@@ -193,7 +193,7 @@ def says(text: str) -> Reply:
 
     def reply(asked: Asked) -> Said:
         streamed = asked.body.get("stream")
-        if asked.path.endswith("/responses"):
+        if asked.path.partition("?")[0].endswith("/responses"):
             events = response_stream(*message_events(text))
             return Said(events if streamed else response(message(text)))
         return Said(chat_stream(text) if streamed else chat(text))

@@ -40,14 +40,14 @@ class Upstream:
     Attributes:
         asked: the requests, in order.
         cut: set once a client has left a stream before its end.
-        sent: pieces of streams that were sent.
+        sending: set once a stream has begun.
     """
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
         self.asked: list[Asked] = []
         self.cut = threading.Event()
-        self.sent = 0
+        self.sending = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
@@ -117,7 +117,7 @@ class Upstream:
                 try:
                     for piece in pieces:
                         self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-                        upstream.sent += 1
+                        upstream.sending.set()
                         if pause:
                             time.sleep(pause)
                     self.wfile.write(b"0\r\n\r\n")

@@ -20,6 +20,7 @@ openai = pytest.importorskip("openai")
 
 from guardrail import ConfigError, Guard, Policy, UnguardedCall
 from guardrail.integrations.openai import guard_client
+from guardrail.integrations.openai_http import unguarded
 from guardrail.testing import StubClassifier
 
 from ..conftest import Answering, Mode
@@ -118,8 +119,9 @@ def test_structured_replies_are_not_parsed_if_unsafe(mode: Mode, guard: Guard) -
         chat, responses = client.chat.completions, client.responses
         with pytest.raises(openai.ContentFilterFinishReasonError) as caught:
             await done(chat.parse(model="m", messages=MESSAGES, response_format=Answer))
-        (choice,) = caught.value.completion.choices
-        assert (choice.message.content, choice.message.refusal[:5]) == (None, REFUSAL)
+        if hasattr(caught.value, "completion"):  # from openai 3 on
+            (choice,) = caught.value.completion.choices
+            assert (choice.message.content, choice.message.refusal[:5]) == (None, REFUSAL)
         reply = await done(responses.parse(model="m", input=USER, text_format=Answer))
         assert reply.output_parsed is None
         assert reply.output[0].content[0].refusal.startswith(REFUSAL)
@@ -250,7 +252,7 @@ def test_copies_keep_the_guard(mode: Mode, guard: Guard) -> None:
     """With other options, another HTTP client, or made anew from its own class."""
 
     async def use(client: Any) -> None:
-        other = type(client.with_options(timeout=3)._client)()
+        other = unguarded(type(client)(api_key="k")._client)
         copies = [
             client.copy(),
             client.with_options(timeout=3).with_options(max_retries=1),
@@ -400,8 +402,7 @@ def test_a_cancelled_stream_is_closed() -> None:
 
     async def use(client: Any) -> None:
         task = asyncio.create_task(ASKS["chat.streamed"](client, Seen()))
-        while upstream.sent < 5:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(upstream.sending.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -44,6 +44,7 @@ from .openai_upstream import (
 
 MARKER = "나쁜말"
 REFUSAL = "죄송합니다"
+WINDOW = Window()
 CHAT = "chat/completions"
 RESPONSES = "responses"
 SAFE = (
@@ -90,7 +91,7 @@ def call_of(path: str = CHAT, **body: Any) -> Any:
     return read_call("POST", path, lambda: json.dumps(asked).encode())
 
 
-def guard_of(window: Window | None = Window(), **options: Any) -> Guard:
+def guard_of(window: Window | None = WINDOW, **options: Any) -> Guard:
     return Guard(StubClassifier(MARKER), Policy(window=window, **options))
 
 
@@ -520,7 +521,7 @@ def test_a_safe_response_leaves_as_it_came(mode: Mode) -> None:
         return json.dumps({**event, "sequence_number": 0}, sort_keys=True)
 
     for event in came:
-        for part in event.get("item", {}).get("content", []) + [event.get("part")]:
+        for part in (*event.get("item", {}).get("content", []), event.get("part")):
             if part and part["type"] == "output_text":
                 part.setdefault("logprobs", [])
     assert sorted(map(order, left)) == sorted(map(order, came))

@@ -167,7 +167,9 @@ def test_arguments_from_the_environment_have_their_types(
 @pytest.mark.parametrize("kind", ["embeded", ".x:Y", "x:", ":Y", "x y:Z", ""])
 def test_an_unknown_classifier_is_refused(kind: str, write: Write) -> None:
     """The message lists the known ones."""
-    with pytest.raises(ConfigError, match=r"classifier\.kind = .*'embedded', 'kosafeguard', or"):
+    with pytest.raises(
+        ConfigError, match=r"classifier\.kind = .*'embedded'.*'kosafeguard'.* or 'module:Class'"
+    ):
         Config.load(write(f'[classifier]\nkind = "{kind}"'))
 
 

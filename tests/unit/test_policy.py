@@ -353,7 +353,7 @@ def test_the_language_of_a_text(text: str, language: Language | None) -> None:
 @pytest.mark.parametrize(
     ("user", "reply", "language"),
     [
-        ("help", "이렇게", EN),
+        ("help me", "이렇게", EN),
         ("도와줘", "like this", KO),
         ("?!", "like this", EN),
         ("?!", "...", KO),

@@ -198,7 +198,7 @@ def test_no_thread_is_left_behind(through: Through) -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.05)
 
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_a_consumer_that_leaves_closes_upstream() -> None:

@@ -17,17 +17,23 @@ from guardrail.errors import MissingExtraError
 
 ROOT = Path(guardrail.__file__).parent
 
-# A module imports only from the floors before its own. A package stands for all it holds.
+# A module imports only from the floors before its own. A package stands for all it holds, but for
+# `classifiers`, whose modules stand on floors of their own.
 FLOORS = (
     ("errors",),
     ("types",),
-    ("taxonomy", "workers", "refusals", "window", "masking"),
+    ("taxonomy", "workers", "refusals", "window", "masking", "deadline"),
     ("prompt", "policy"),
     ("audit", "classifiers.base"),
+    ("classifiers.windows",),
+    ("classifiers.labelled",),
     ("flow",),
     ("gate",),
-    ("classifiers.embedded", "classifiers.kosafeguard", "classifiers"),
+    ("classifiers.embedded", "classifiers.kosafeguard", "classifiers.remote"),
     ("asking",),
+    ("classifiers.composed",),
+    ("classifiers.cascade", "classifiers.fallback", "classifiers.tempered"),
+    ("classifiers",),
     ("intake",),
     ("pump",),
     ("streams", "protect"),
@@ -70,7 +76,8 @@ def unit_of(module: str) -> str:
     """Return the entry of FLOORS that a module belongs to: itself, or the package around it."""
     known = {unit for floor in FLOORS for unit in floor}
     parts = module.split(".")
-    around = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    least = 2 if parts[0] == "classifiers" and len(parts) > 1 else 1
+    around = (".".join(parts[:end]) for end in range(len(parts), least - 1, -1))
     return next((unit for unit in around if unit in known), f"{module}: on no floor")
 
 
@@ -91,7 +98,8 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def height(unit: str) -> int:
-    return next(level for level, floor in enumerate(FLOORS) if unit in floor)
+    """Return the place of a unit's floor; one on no floor stands above all."""
+    return next((level for level, floor in enumerate(FLOORS) if unit in floor), len(FLOORS))
 
 
 def bound(tree: ast.Module) -> Iterator[str]:

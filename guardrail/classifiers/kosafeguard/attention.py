@@ -102,7 +102,7 @@ def packed_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: Tensor | None,  # noqa: ARG001  # None: `packing` takes its place
     *,
     scaling: float,
     packing: Packing,
@@ -111,9 +111,13 @@ def packed_attention(
     """Attend as `packing` says: transformers' attention function of a packed forward.
 
     Args:
+        module: the layer's attention.
         query: (1, H, N, D), with its rotary positions applied.
         key: (1, KV, N, D), likewise.
         value: (1, KV, N, D).
+        attention_mask: None.
+        scaling: of the scores.
+        packing: who reads what.
 
     Returns:
         (1, N, H, D), and no attention weights.
@@ -168,16 +172,14 @@ def _attend_flash(query: Tensor, layer: int, scale: float, packing: Packing) -> 
         mine = slice(group.start, group.stop)
         part = own[mine]
         if group.head is not None:
-            head, head_lse = _flash_head(query[mine], *group.head[layer], scale)
+            head, head_lse = _flash_head(query[mine], group.head[layer], scale)
             weight = torch.sigmoid(head_lse - own_lse[mine]).unsqueeze(-1)
             part = torch.lerp(part.float(), head.float(), weight).to(part.dtype)
         parts.append(part)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _flash_own(
-    query: Tensor, layer: int, scale: float, packing: Packing
-) -> tuple[Tensor, Tensor]:
+def _flash_own(query: Tensor, layer: int, scale: float, packing: Packing) -> tuple[Tensor, Tensor]:
     """Return every span's outputs (N, H, D) and log-sum-exps (N, H) in one call."""
     assert packing.ends is not None  # or `_attend_grouped` would do this
     out, lse, *_ = torch.ops.aten._flash_attention_forward(
@@ -186,10 +188,9 @@ def _flash_own(
     return out, lse.transpose(0, 1)
 
 
-def _flash_head(
-    query: Tensor, keys: Tensor, values: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
-    """Return the outputs (n, H, D) and log-sum-exps (n, H) over all of a head (C, KV, D)."""
+def _flash_head(query: Tensor, head: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Return the outputs (n, H, D) and log-sum-exps (n, H) over all of a head (2, C, KV, D)."""
+    keys, values = head
     out, lse, *_ = torch.ops.aten._flash_attention_forward(
         query[None], keys[None], values[None], None, None, len(query), len(keys),
         0.0, False, False, scale=scale,
@@ -221,7 +222,8 @@ def _attend_grouped(query: Tensor, layer: int, scale: float, packing: Packing) -
         mine = slice(group.start, group.stop)
         part = own[:, :, mine]
         if group.head is not None:
-            head, head_lse = _partial(query[:, :, mine], *group.head[layer], scale)
+            head_keys, head_values = group.head[layer]
+            head, head_lse = _partial(query[:, :, mine], head_keys, head_values, scale)
             weight = torch.sigmoid(head_lse - own_lse[:, :, mine]).unsqueeze(-1)
             part = torch.lerp(part, head, weight.to(part.dtype))
         parts.append(part)

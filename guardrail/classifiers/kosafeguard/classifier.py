@@ -99,7 +99,9 @@ class KoSafeGuard(Classifier):
         self._taxonomy = taxonomy
         self._render = render
         self._heads: dict[tuple[Taxonomy, bool], Head] = {}
-        self._context_tokens = min(context_tokens or context_of(model.model), context_of(model.model))
+        self._context_tokens = min(
+            context_tokens or context_of(model.model), context_of(model.model)
+        )
         reader = Reader(model.model, graphs=cuda_graphs)
         self.how = reader.how
         """In words, which of its fast ways this device takes."""
@@ -199,13 +201,9 @@ class KoSafeGuard(Classifier):
 
     def _verdicts(self, readings: Iterable[Sequence[Reading]]) -> list[Verdict]:
         scores = map(self._worst, readings)
-        return [
-            Verdict(score >= self._threshold, score, classifier=self.name) for score in scores
-        ]
+        return [Verdict(score >= self._threshold, score, classifier=self.name) for score in scores]
 
-    def _categories(
-        self, readings: Iterable[Sequence[Reading]]
-    ) -> list[Mapping[Category, float]]:
+    def _categories(self, readings: Iterable[Sequence[Reading]]) -> list[Mapping[Category, float]]:
         clauses = self._taxonomy.clauses
         scores = map(self._worst, readings)
         found: list[Mapping[Category, float]] = []

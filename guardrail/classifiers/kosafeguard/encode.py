@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
@@ -117,14 +117,14 @@ class Encoder:
         """Return what prompts of one kind have in common, from examples that differ in all else."""
         texts = [self._text(prompt) for prompt in prompts]
         whole = [self.whole(prompt) for prompt in prompts]
-        text = commonprefix(texts)
-        tail = len(commonprefix([ids[::-1] for ids in whole]))
+        text = texts[0][: _shared(texts)]
+        tail = _shared([ids[::-1] for ids in whole])
         cut = _certain_cut(self._plain, texts, text)
         ids = (*self._before, *_ids(self._plain, text[:cut]))
         if cut and all(each[: len(ids)] == ids for each in whole):
             return Head(ids, text, cut, tail)
         # The last two might merge with other text than the examples'.
-        return Head(tuple(commonprefix(whole)[:-2]), text, 0, tail)
+        return Head(whole[0][: max(0, _shared(whole) - 2)], text, 0, tail)
 
     def starts(self, text: str) -> list[int]:
         """Return where in a text each of its tokens starts, in characters."""
@@ -147,6 +147,11 @@ class Encoder:
 
     def _text(self, prompt: str) -> str:
         return self._lead + self._strip(_unicode(prompt)) + self._trail
+
+
+def _shared(sequences: Sequence[Sequence[object]]) -> int:
+    """Return how many first elements all sequences have in common."""
+    return sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*sequences)))  # noqa: B905  # to the shortest
 
 
 def _unicode(text: str) -> str:

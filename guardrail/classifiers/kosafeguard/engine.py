@@ -27,12 +27,12 @@ from torch import Tensor
 
 from guardrail.classifiers.kosafeguard.cache import Cache
 from guardrail.classifiers.kosafeguard.encode import Encoded, Tokens
-from guardrail.classifiers.kosafeguard.forward import Forwarded, Segment
 from guardrail.classifiers.kosafeguard.failures import (
     is_device_lost,
     is_out_of_memory,
     while_reading,
 )
+from guardrail.classifiers.kosafeguard.forward import Forwarded, Segment
 from guardrail.errors import ClassifierUnavailable
 from guardrail.workers import Workers
 

@@ -12,15 +12,20 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 _DEVICE_WORDS = ("cuda error", "hip error", "device-side assert", "cublas_status", "cudnn_status")
 
 _LOADING_ADVICE = {
-    "GatedRepoError": "its authors let in only who asked: ask on its page, then log in with 'hf auth login'",
-    "RevisionNotFoundError": "there is no such revision; the model's page lists them under 'Files'",
-    "RepositoryNotFoundError": "there is no such model, or it is private: check the name, or log in with 'hf auth login'",
-    "LocalEntryNotFoundError": "it is not on this machine and could not be fetched; download it where there is a network, or pass the path of a local folder",
+    "GatedRepoError": "its authors let in only who asked: ask on its page, then log in with "
+    "'hf auth login'",
+    "RevisionNotFoundError": "there is no such revision; the model's page lists them",
+    "RepositoryNotFoundError": "there is no such model, or it is private: check the name, or log "
+    "in with 'hf auth login'",
+    "LocalEntryNotFoundError": "it is not on this machine and could not be fetched; check the "
+    "network, or pass the path of a folder that holds it",
     "OfflineModeIsEnabled": "it is not on this machine and HF_HUB_OFFLINE forbids to fetch it",
-    "EntryNotFoundError": "a file is missing there; it must hold config.json, the weights and tokenizer.json",
-    "SafetensorError": "a weight file is damaged or cut short; delete it and download again",
-}  # by the name of the error in huggingface_hub and safetensors, which this module need not import
-_LOCAL_ADVICE = "if it is a folder it must hold config.json, the weights and tokenizer.json; if a hub name, check it and the network"
+    "SafetensorError": "a weight file is damaged or cut short; delete it and download it again",
+}  # by the name of the hub's or safetensors' error, so that neither is imported here
+_FOLDER_ADVICE = (
+    "if it is a folder, it must hold config.json, the weights and tokenizer.json; if it is on "
+    "the hub, check the name and the network"
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -51,7 +56,8 @@ def while_reading(error: Exception) -> ClassifierError:
         )
     elif is_device_lost(error):
         failure = ClassifierUnavailable(
-            f"the device failed and this process cannot use it any more; restart it ({_first_line(error)})"
+            "the device failed and this process cannot use it any more; restart it "
+            f"({_first_line(error)})"
         )
     else:
         failure = ClassifierError(f"the model failed: {type(error).__name__}: {_first_line(error)}")
@@ -68,13 +74,16 @@ def while_loading(error: Exception, model: str) -> ClassifierUnavailable:
 
 def _loading_advice(error: Exception) -> str:
     if is_out_of_memory(error):
-        return "no memory left; use quantization='4bit', or a device with more ('guardrail doctor' says how much is needed)"
+        return (
+            "no memory left; use quantization='4bit', or a device with more: "
+            "'guardrail doctor' says how much is needed"
+        )
     for cause in _causes(error):
         for kind in type(cause).__mro__:
             if kind.__name__ in _LOADING_ADVICE:
                 return _LOADING_ADVICE[kind.__name__]
     if isinstance(error, OSError | ValueError):
-        return f"{_LOCAL_ADVICE} ({_first_line(error)})"
+        return f"{_FOLDER_ADVICE} ({_first_line(error)})"
     return f"{type(error).__name__}: {_first_line(error)}"
 
 

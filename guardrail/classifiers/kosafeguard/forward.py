@@ -210,9 +210,7 @@ def new_own(shape: Shape, slots: int) -> Tensor:
     return torch.empty(size, dtype=shape.dtype, device=shape.device)
 
 
-def forward(
-    prepared: Prepared, segments: Sequence[Segment], *, flash: bool = False
-) -> Forwarded:
+def forward(prepared: Prepared, segments: Sequence[Segment], *, flash: bool = False) -> Forwarded:
     """Read the segments' new tokens in one go.
 
     Segments with the same head should be neighbours: each run of them reads it once.

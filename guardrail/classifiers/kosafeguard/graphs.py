@@ -78,7 +78,7 @@ class Graphs:
         )
 
     def __call__(self, segments: Sequence[Segment]) -> Forwarded:
-        """Read segments that `takes` accepts, like `forward`; the result is overwritten next time."""
+        """Read segments that `takes` accepts; the next call overwrites the result."""
         layout, size, head = plan(segments), _size(segments), segments[0].head
         assert head is not None  # `takes` said so
         fill(self._own, segments, layout.spans)
@@ -92,7 +92,7 @@ class Graphs:
         return Forwarded(graph.logits[: len(segments)], views(self._own, layout.spans))
 
     def _capture(self, numbers: Tensor, size: int, head: Tensor) -> _Graph:
-        side = torch.cuda.Stream(self._device)
+        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # it has no types
         side.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(side):
             self._forward(numbers, size, head)  # libraries set themselves up outside the capture
@@ -104,7 +104,7 @@ class Graphs:
 
     def _forward(self, numbers: Tensor, size: int, head: Tensor) -> Tensor:
         ids, positions, slots = (each.long() for each in numbers[: 3 * size].view(3, size))
-        ends, last = numbers[3 * size :].split([2 * (_MOST_SEGMENTS + 1), _MOST_SEGMENTS])
+        ends, last = numbers[3 * size : -_MOST_SEGMENTS], numbers[-_MOST_SEGMENTS:]
         packing = Packing(
             groups=[Group(0, size, head)],
             spans=[],
@@ -113,9 +113,7 @@ class Graphs:
             ends=ends.view(2, -1),
             longest=(size, _OWN_SLOTS),
         )
-        return run(
-            self._prepared, ids=ids, positions=positions, last=last.long(), packing=packing
-        )
+        return run(self._prepared, ids=ids, positions=positions, last=last.long(), packing=packing)
 
 
 def can_be_captured(model: Any) -> bool:

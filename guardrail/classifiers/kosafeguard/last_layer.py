@@ -47,7 +47,8 @@ class _Narrowed(nn.Module):
             whole: Tensor = self.inner(hidden)
             return whole
         few = self.inner(hidden[:, tokens])
-        return few.new_zeros(1, hidden.shape[1], few.shape[-1]).index_copy_(1, tokens, few)
+        mapped: Tensor = few.new_zeros(1, hidden.shape[1], few.shape[-1])
+        return mapped.index_copy_(1, tokens, few)
 
 
 def narrow(model: Any) -> Asked:

@@ -12,7 +12,15 @@ import torch
 from guardrail.classifiers.kosafeguard.failures import while_loading
 from guardrail.errors import ClassifierUnavailable, ConfigError, MissingExtraError
 
-__all__ = ["MODEL", "Loaded", "Quantization", "best_device", "context_of", "load", "refuse_unpackable"]
+__all__ = [
+    "MODEL",
+    "Loaded",
+    "Quantization",
+    "best_device",
+    "context_of",
+    "load",
+    "refuse_unpackable",
+]
 
 MODEL = "heegyu/KoSafeGuard-8b-0503"
 
@@ -70,9 +78,7 @@ def load(
     return Loaded(loaded, tokenizer)
 
 
-def _quantization_config(
-    quantization: Quantization | None, dtype: str | torch.dtype
-) -> Any:
+def _quantization_config(quantization: Quantization | None, dtype: str | torch.dtype) -> Any:
     for library in ("transformers", "accelerate", *(["bitsandbytes"] if quantization else [])):
         if find_spec(library) is None:
             raise MissingExtraError(library=library, extra="kosafeguard")
@@ -85,11 +91,11 @@ def _quantization_config(
             # fp4 is what the card's load_in_4bit=True means. Computing in the weights' own dtype,
             # not in bitsandbytes' default float32, is what makes it fast on a GPU.
             compute = torch.bfloat16 if dtype == "auto" else dtype
-            return BitsAndBytesConfig(
+            return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # it has no types
                 load_in_4bit=True, bnb_4bit_quant_type="fp4", bnb_4bit_compute_dtype=compute
             )
         case "8bit":
-            return BitsAndBytesConfig(load_in_8bit=True)
+            return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
     raise ConfigError(f"quantization is {quantization!r}; it must be '4bit', '8bit' or None")
 
 

@@ -35,7 +35,9 @@ class Reader:
     @property
     def how(self) -> str:
         """In words, which fast ways are taken."""
-        attention = "FlashAttention" if self._flash else f"{self._prepared.shape.device.type} attention"
+        attention = (
+            "FlashAttention" if self._flash else f"{self._prepared.shape.device.type} attention"
+        )
         return f"{attention}, CUDA graphs" if self._graphs else attention
 
     def __call__(self, segments: Sequence[Segment]) -> Forwarded:

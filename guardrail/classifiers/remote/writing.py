@@ -137,9 +137,7 @@ class Ids:
         opening, closing = _around(full, before), _around(full, after)
         self._lead, self._trail = opening[1], closing[0]
         self._before = full.encode(before.removesuffix(self._lead), add_special_tokens=True).ids
-        self._after = full.encode(
-            after.removeprefix(self._trail), add_special_tokens=False
-        ).ids
+        self._after = full.encode(after.removeprefix(self._trail), add_special_tokens=False).ids
         self._plain = _without_specials(full, {*self._before, *self._after})
 
     def plain(self, conversation: Conversation) -> Conversation:

@@ -20,7 +20,9 @@ from tests.unit.kosafeguard.llamas import Pair, lively_llama, pair
 
 CLOSE = 1e-4
 EXAMPLES = [conversation for conversation, _ in card_examples()]
-REPLY = "네! 3일 안에 환불돼요.\n\n자세한 건 1234번, <|eot_id|>가 아니라 상담원에게 물어보세요 :) ㅎㅎ"
+REPLY = (
+    "네! 3일 안에 환불돼요.\n\n자세한 건 1234번, <|eot_id|>가 아니라 상담원에게 물어보세요 :) ㅎㅎ"
+)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +197,7 @@ def test_another_prompt_and_other_labels() -> None:
     """A model of another prompt, policy and pair of labels works by arguments."""
     policy = KOSAFEGUARD.split()[2]
 
-    def shout(conversation: Conversation, *, taxonomy: object) -> str:
+    def shout(conversation: Conversation, *, taxonomy: object) -> str:  # noqa: ARG001
         return f"{render(conversation, taxonomy=policy)}\nOK or NO?"
 
     model = lively_llama()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,14 @@ def test_fewer_tokens_forwarded_than_seen() -> None:
     bench = Bench(Loaded(lively_llama(), TOKENIZER), rounds=1)
     row = bench.turn()
 
-    assert row.seen - row.forwarded == bench.head_tokens
+    assert 0 < row.forwarded <= row.seen - bench.head_tokens
 
 
 def test_turns_have_the_length_asked_for() -> None:
     """A turn's two texts take about so many tokens together, and no two are alike."""
     turns = [turn(TOKENIZER, 100, seed) for seed in range(5)]
 
-    assert all(90 <= sum(tokens(each.content) for each in one) <= 101 for one in turns)
+    assert all(95 <= sum(tokens(each.content) for each in one) <= 105 for one in turns)
     assert len(set(turns)) == 5
 
 
@@ -66,8 +67,10 @@ def test_growing_replies() -> None:
     replies = [each[-1].content for each in growing(TOKENIZER, 100, 32, seed=0)]
 
     assert len(replies) == 4
-    assert all(later.startswith(first.rstrip("\N{REPLACEMENT CHARACTER}"))
-               for first, later in zip(replies, replies[1:], strict=False))
+    assert all(
+        later.startswith(first.rstrip("\N{REPLACEMENT CHARACTER}"))
+        for first, later in pairwise(replies)
+    )
 
 
 def test_times() -> None:

@@ -124,9 +124,7 @@ def changed(**attributes: Any) -> Any:
 
 def test_a_template_that_keeps_spaces() -> None:
     """A template that does not strip the message gets it with its spaces."""
-    tokenizer = changed(
-        chat_template="{{ bos_token }}Q:{{ messages[0]['content'] }}<|eot_id|>A:"
-    )
+    tokenizer = changed(chat_template="{{ bos_token }}Q:{{ messages[0]['content'] }}<|eot_id|>A:")
     prompt = " \nwho?\n "
 
     assert Encoder(tokenizer).whole(prompt) == recipe(prompt, tokenizer)
@@ -134,9 +132,7 @@ def test_a_template_that_keeps_spaces() -> None:
 
 def test_a_template_with_a_token_that_is_not_special() -> None:
     """What the template writes cannot be written by a text, even if no special token."""
-    tokenizer = changed(
-        chat_template="<turn>{{ messages[0]['content'] }}<turn>"
-    )
+    tokenizer = changed(chat_template="<turn>{{ messages[0]['content'] }}<turn>")
     tokenizer.add_tokens([AddedToken("<turn>", special=False)])
     turn = tokenizer.convert_tokens_to_ids("<turn>")
 

@@ -231,7 +231,7 @@ def test_out_of_memory_frees_the_cache_first() -> None:
     submitted(engine, 1, 2)
     tries = iter([torch.OutOfMemoryError("CUDA out of memory")])
 
-    def once(tokens: int) -> None:
+    def once(_: int) -> None:
         for error in tries:
             raise error
 
@@ -254,7 +254,7 @@ def test_out_of_memory_for_one_prompt() -> None:
 def test_a_lost_device_ends_the_engine() -> None:
     """After a device error every call says to restart the process."""
 
-    def lost(tokens: int) -> None:
+    def lost(_: int) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     engine = engine_of(FakeModel(lost))
@@ -271,7 +271,7 @@ def test_any_other_error_is_a_classifier_error() -> None:
     """Whatever the model raises reaches the caller as the package's error, cause kept."""
     tries = iter([ZeroDivisionError("no")])
 
-    def fails_once(tokens: int) -> None:
+    def fails_once(_: int) -> None:
         for error in tries:
             raise error
 

@@ -62,7 +62,9 @@ def test_other_devices_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = read(READER, given)
 
     def plain(query: Any, keys: Any, values: Any, scale: float, **how: Any) -> Any:
-        keys, values = (each.transpose(0, 1).expand(len(query), -1, -1, -1) for each in (keys, values))
+        keys, values = (
+            each.transpose(0, 1).expand(len(query), -1, -1, -1) for each in (keys, values)
+        )
         return attention._partial_plain(
             query, keys, values, scale, causal=how.get("causal", False), mask=how.get("mask")
         )

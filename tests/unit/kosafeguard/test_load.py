@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import errors as hub
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from guardrail.bench.models import Size, tokenizer_like_llama3
 from guardrail.bench.recipe import Recipe
@@ -68,9 +68,10 @@ def test_4bit_equals_4bit(folder: Path) -> None:
 
 
 def test_8bit_is_close_to_8bit(folder: Path) -> None:
-    """With 8-bit weights the scores are near the recipe's: which columns count as outliers
+    """With 8-bit weights the scores are near the recipe's.
 
-    depends on what is read together, so they cannot be equal."""
+    Not equal: which columns count as outliers depends on what is read together.
+    """
     guard = KoSafeGuard(
         folder, quantization="8bit", dtype="float32", device="cpu", min_label_mass=0.0
     )
@@ -104,7 +105,9 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_a_damaged_weight_file(folder: Path, tmp_path: Path) -> None:
     """Weights that were cut short say to be downloaded again."""
     for file in folder.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes()[: 10_000_000 if "token" in file.name else 2000])
+        (tmp_path / file.name).write_bytes(
+            file.read_bytes()[: 10_000_000 if "token" in file.name else 2000]
+        )
 
     with pytest.raises(ClassifierUnavailable, match="download"):
         load(tmp_path, quantization=None, device="cpu")
@@ -175,7 +178,9 @@ def test_same_labels() -> None:
 def test_a_model_that_was_used_before() -> None:
     """A second classifier on the same model gives the same answers."""
     model = lively_llama()
-    first = KoSafeGuard.from_loaded(copy.deepcopy(model), tokenizer_like_llama3(), min_label_mass=0.0)
+    first = KoSafeGuard.from_loaded(
+        copy.deepcopy(model), tokenizer_like_llama3(), min_label_mass=0.0
+    )
     KoSafeGuard.from_loaded(model, tokenizer_like_llama3(), min_label_mass=0.0)
     again = KoSafeGuard.from_loaded(model, tokenizer_like_llama3(), min_label_mass=0.0)
 

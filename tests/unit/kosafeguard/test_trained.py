@@ -19,7 +19,18 @@ from guardrail.types import Category, exchange
 from tests.unit.kosafeguard.llamas import TINY
 
 RULE = Taxonomy((Clause(Category.O4, "O4: Guns.", "Should not\n- Say 총."),))
-WORDS = ["안녕하세요", "네", "오늘", "날씨가", "좋아요", "환불은", "3일", "걸려요", "감사합니다", "또"]
+WORDS = [
+    "안녕하세요",
+    "네",
+    "오늘",
+    "날씨가",
+    "좋아요",
+    "환불은",
+    "3일",
+    "걸려요",
+    "감사합니다",
+    "또",
+]
 FORBIDDEN = "총"
 
 
@@ -30,13 +41,14 @@ def reply(draw: random.Random, *, unsafe: bool) -> str:
     return " ".join(words)
 
 
-def taught(steps: int = 250) -> Any:
+def taught(steps: int = 200) -> Any:
     """Return a Llama that answers `unsafe` where a reply says the forbidden word."""
     draw = random.Random(0)
     encoder = Encoder(tokenizer_like_llama3())
     labels = [encoder.label("safe"), encoder.label("unsafe")]
     model = random_llama(TINY).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=steps)
     for _ in range(steps):
         answers = [draw.random() < 0.5 for _ in range(16)]
         replies = [reply(draw, unsafe=answer) for answer in answers]
@@ -51,8 +63,7 @@ def taught(steps: int = 250) -> Any:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if loss < 1e-3:
-            break
+        decay.step()
     return model.eval()
 
 

@@ -1,0 +1,110 @@
+"""Classifiers made of others: whom to ask, and what to do with the answers, written once.
+
+The decisions are generators that yield a question with the classifier it is for, and are sent the
+answers, or the error; see `guardrail.flow`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from guardrail.asking import aask, ask
+from guardrail.classifiers.base import Classifier
+from guardrail.errors import ClassifierError
+from guardrail.flow import Categorise, Classify
+from guardrail.types import Category, Conversation, Verdict
+
+__all__ = ["Asking", "Composed"]
+
+T = TypeVar("T")
+
+Asking: TypeAlias = Generator[tuple[Classify | Categorise, Classifier], Any, T]
+
+
+class Composed(Classifier):
+    """Asks other classifiers; implement `_classifying` and `_categorising`.
+
+    Args:
+        classifiers: whom it asks; closed with it.
+    """
+
+    def __init__(self, classifiers: Sequence[Classifier]) -> None:
+        self.classifiers = tuple(classifiers)
+
+    @property
+    def name(self) -> str:
+        """How records call this classifier; a verdict says who gave it."""
+        return f"{type(self).__name__.lower()}({', '.join(one.name for one in self.classifiers)})"
+
+    @abstractmethod
+    def _classifying(self, conversations: Sequence[Conversation]) -> Asking[list[Verdict]]:
+        """Return one verdict per conversation."""
+
+    @abstractmethod
+    def _categorising(
+        self, conversations: Sequence[Conversation]
+    ) -> Asking[list[Mapping[Category, float]]]:
+        """Return the probability of each category, for each conversation."""
+
+    def classify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
+        """Return one verdict per conversation, in the same order."""
+        return _run(self._classifying(conversations))
+
+    async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
+        """Return what `classify_many` returns, without blocking the event loop."""
+        return await _arun(self._classifying(conversations))
+
+    def categorise(self, conversations: Sequence[Conversation]) -> list[Mapping[Category, float]]:
+        """Return the probability of each category, for conversations already found unsafe."""
+        return _run(self._categorising(conversations))
+
+    async def acategorise(
+        self, conversations: Sequence[Conversation]
+    ) -> list[Mapping[Category, float]]:
+        """Return what `categorise` returns, without blocking the event loop."""
+        return await _arun(self._categorising(conversations))
+
+    def answers_at_once(self, conversations: Sequence[Conversation]) -> bool:
+        """Whether all of them do, whoever is asked."""
+        return all(one.answers_at_once(conversations) for one in self.classifiers)
+
+    def close(self) -> None:
+        """Close every classifier."""
+        for classifier in self.classifiers:
+            classifier.close()
+
+
+def _run(asking: Asking[T]) -> T:
+    try:
+        question, classifier = next(asking)
+        while True:
+            try:
+                answers = ask(question, classifier)
+            except ClassifierError as error:
+                question, classifier = asking.throw(error)
+            else:
+                question, classifier = asking.send(answers)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        asking.close()
+
+
+async def _arun(asking: Asking[T]) -> T:
+    try:
+        question, classifier = next(asking)
+        while True:
+            try:
+                answers = await aask(question, classifier)
+            except ClassifierError as error:
+                question, classifier = asking.throw(error)
+            else:
+                question, classifier = asking.send(answers)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        asking.close()

@@ -1,0 +1,114 @@
+"""What the openai library raises, as the one error that says what to do.
+
+A server that is down raises `ClassifierUnavailable` or `ClassifierTimeout`: another classifier may
+answer in its place, and after some of them the circuit opens. A server that answers, but not with
+a verdict, raises `ClassifierProtocolError`: who writes the text can bring that about, so neither
+happens.
+"""
+
+from __future__ import annotations
+
+import ssl
+from email.utils import parsedate_to_datetime
+from time import time
+
+import openai
+
+from guardrail.errors import (
+    ClassifierError,
+    ClassifierProtocolError,
+    ClassifierTimeout,
+    ClassifierUnavailable,
+)
+
+__all__ = ["AnswerTooLong", "Passing", "may_pass", "translated"]
+
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_ABOUT_THE_TEXT = frozenset({400, 413, 422})
+_ADVICE = {
+    401: "the key is wrong or missing: pass api_key",
+    403: "the key may not do this: pass another api_key",
+    404: "there is no such path or model: check base_url (it ends in /v1) and model",
+    405: "this is not the API: check base_url (it ends in /v1)",
+}
+
+
+class Passing(ClassifierUnavailable):
+    """The server cannot answer now, and may soon.
+
+    Attributes:
+        after: seconds to wait, if the server said so.
+    """
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        self.after = after
+        super().__init__(message)
+
+
+class AnswerTooLong(Exception):
+    """The answer is longer than any that this client asks for."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether asking again may help."""
+    return isinstance(error, Passing | ClassifierTimeout)
+
+
+def translated(error: openai.APIError) -> ClassifierError:
+    """Return what to raise for an error of the library, with its cause."""
+    failure = _failure(error)
+    failure.__cause__ = error
+    return failure
+
+
+def _failure(error: openai.APIError) -> ClassifierError:
+    if isinstance(error, openai.APITimeoutError):
+        return ClassifierTimeout("the server did not answer in time")
+    if isinstance(error, openai.APIStatusError):
+        return _refused(error)
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ClassifierUnavailable(
+                f"the server's certificate is not trusted ({_first_line(cause)}); name its "
+                "authority's file in SSL_CERT_FILE"
+            )
+        if isinstance(cause, AnswerTooLong):
+            return ClassifierUnavailable(f"this is no inference server: {cause}")
+    return Passing(f"the server cannot be reached: {_first_line(_causes(error)[0])}")
+
+
+def _refused(error: openai.APIStatusError) -> ClassifierError:
+    status, said = error.status_code, _first_line(error)
+    if status in _ABOUT_THE_TEXT:
+        return ClassifierProtocolError(f"the server refused the prompt: {said}")
+    if status in _PASSING:
+        return Passing(f"the server answered {said}", _retry_after(error))
+    advice = _ADVICE.get(status, "check base_url")
+    return ClassifierUnavailable(f"the server answered {status}; {advice} ({said})")
+
+
+def _retry_after(error: openai.APIStatusError) -> float | None:
+    """Return the seconds that the server asks to wait, from its header's number or date."""
+    header = error.response.headers.get("retry-after", "")
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time())
+    except ValueError:
+        return None
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """Return an error and what led to it, the innermost first."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain[::-1]
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]

@@ -1,0 +1,129 @@
+"""One request to an OpenAI-compatible server, with the openai library of either major version."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import openai
+
+from guardrail.classifiers.remote.answers import Answered, Answers
+from guardrail.classifiers.remote.failures import AnswerTooLong, translated
+from guardrail.classifiers.remote.writing import Prompt
+
+__all__ = ["Server"]
+
+_TOP = 20  # log-probabilities asked for: the most that the API allows
+_MOST_BYTES = 1 << 20  # an answer has some 4 kB
+_KEEP_S = 4.0  # servers drop idle connections after 5 s; asking at that moment would fail
+_NOT_OURS = ("openai-organization", "openai-project")  # which openai's variables may set
+
+
+class Server:
+    """Asks one model of one server; used on one event loop.
+
+    Args:
+        base_url: ends in `/v1` for most servers.
+        answers: reads what it answers.
+        api_key: sent as a bearer token.
+        chat: whether it is asked by chat, or by raw completion.
+        connections: at once.
+        timeout: seconds that the library waits for the next byte; who asks has limits of his own.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        answers: Answers,
+        *,
+        api_key: str | None,
+        chat: bool,
+        connections: int,
+        timeout: float,
+    ) -> None:
+        self.name = f"the server at {base_url}"
+        self._answers = answers
+        self._settings: dict[str, Any] = {
+            "base_url": base_url,
+            "api_key": api_key or "none",  # the library wants one, and takes it from its variable
+            "timeout": timeout,
+            "max_retries": 0,
+            "default_headers": {"accept-encoding": "identity"},
+        }
+        self._path = "/chat/completions" if chat else "/completions"
+        self._body = {"model": answers.model, "max_tokens": 1, "temperature": 0} | (
+            {"logprobs": True, "top_logprobs": _TOP} if chat else {"logprobs": _TOP}
+        )
+        self._connections = connections
+        self._client: openai.AsyncOpenAI | None = None
+
+    async def ask(self, prompt: Prompt) -> Answered:
+        """Return what the model answers.
+
+        Raises:
+            ClassifierError: it does not, or something else than a label.
+        """
+        body = {**self._body, **prompt.body}
+        try:
+            # The library's own way to ask without its models of the answer, which we read anew.
+            response = await self._connected().post(self._path, cast_to=_http().Response, body=body)
+        except openai.APIError as error:
+            raise translated(error) from error
+        return self._answers.read(response.content, prompt)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._client is not None:
+            await self._client.close()
+
+    def _connected(self) -> openai.AsyncOpenAI:
+        if self._client is None:
+            self._client = openai.AsyncOpenAI(
+                **self._settings,
+                http_client=openai.DefaultAsyncHttpxClient(
+                    follow_redirects=False,  # texts go where they are meant to go, or nowhere
+                    event_hooks={"request": [_without_foreign_headers], "response": [_bounded]},
+                    limits=_http().Limits(
+                        max_connections=self._connections,
+                        max_keepalive_connections=self._connections,
+                        keepalive_expiry=_KEEP_S,
+                    ),
+                ),
+            )
+        return self._client
+
+
+@cache
+def _http() -> Any:
+    """Return the HTTP library that this openai is made with: httpx, or httpx2 from 3.0 on."""
+    return import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
+
+
+async def _without_foreign_headers(request: Any) -> None:
+    for header in _NOT_OURS:
+        request.headers.pop(header, None)
+
+
+async def _bounded(response: Any) -> None:
+    """Have an answer fail that grows too long, errors' bodies too."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise AnswerTooLong("it compresses its answer, though asked not to")
+    response.stream = _bounded_stream(response.stream)
+
+
+def _bounded_stream(stream: Any) -> Any:
+    class Bounded(_http().AsyncByteStream):  # type: ignore[misc]  # httpx's, or httpx2's
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for chunk in stream:
+                size += len(chunk)
+                if size > _MOST_BYTES:
+                    raise AnswerTooLong(f"its answer is longer than {_MOST_BYTES} bytes")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    return Bounded()

@@ -1,0 +1,199 @@
+"""One process's dealings with one server: how many at once, how often, and until when.
+
+    prompts -> admitted, or refused at once -> a place -> circuit -> request -> reading
+                                                 ^                     |
+                                                 +---- wait, again <---+ what may pass
+
+All of it runs on the session's own loop, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity.stop import stop_before_delay
+from tenacity.wait import wait_exponential_jitter
+
+from guardrail.classifiers.labelled import Reading
+from guardrail.classifiers.remote.circuit import Circuit
+from guardrail.classifiers.remote.failures import may_pass
+from guardrail.classifiers.remote.loop import OwnLoop
+from guardrail.classifiers.remote.server import Server
+from guardrail.classifiers.remote.writing import Prompt
+from guardrail.errors import ClassifierTimeout, ClassifierUnavailable
+
+__all__ = ["Limits", "Session", "Stats"]
+
+_backoff = wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a session asks of its server.
+
+    Args:
+        timeout: seconds that one request may take.
+        max_retries: requests after a failed one, where the failure may pass.
+        concurrency: requests at once.
+        queue: calls that may wait for others; further ones fail at once.
+        failures: in a row, after which the server is left alone.
+        rest: seconds for which it is.
+    """
+
+    timeout: float
+    max_retries: int
+    concurrency: int
+    queue: int
+    failures: int
+    rest: float
+
+
+@dataclass(slots=True)
+class Stats:
+    """What a session has done so far.
+
+    Args:
+        requests: sent, repeated ones too.
+        answers: read.
+        prompt_tokens: of all answers, as the server counts.
+        cached_tokens: of these, those that the server had read before.
+        rejected: calls that found the queue full.
+    """
+
+    requests: int = 0
+    answers: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    rejected: int = 0
+
+
+class Session:
+    """Asks a server, for callers on any thread.
+
+    Args:
+        server: to ask.
+        limits: to keep to.
+    """
+
+    def __init__(self, server: Server, limits: Limits) -> None:
+        self.stats = Stats()
+        self.process = os.getpid()
+        self._server = server
+        self._limits = limits
+        self._loop = OwnLoop("guardrail-remote")
+        self._places = asyncio.Semaphore(limits.concurrency)
+        self._circuit = Circuit(server.name, failures=limits.failures, rest=limits.rest)
+        self._calls = 0
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether the server is left alone now."""
+        return self._circuit.is_open
+
+    def submit(self, prompts: Sequence[Prompt], until: float) -> Future[list[Reading]]:
+        """Begin to ask; cancelling the future takes the questions back.
+
+        Args:
+            prompts: one question each.
+            until: when the answers must be there, by `time.monotonic`.
+
+        Raises:
+            ClassifierUnavailable: the session is closed.
+        """
+        return self._loop.submit(self._ask_all, prompts, until)
+
+    def close(self) -> None:
+        """Close every connection; what is under way fails. Another process's session is left."""
+        if self.process == os.getpid():
+            self._loop.close(self._server.close)
+
+    async def _ask_all(self, prompts: Sequence[Prompt], until: float) -> list[Reading]:
+        if self._calls >= self._limits.concurrency + self._limits.queue:
+            self.stats.rejected += 1
+            raise ClassifierUnavailable(
+                f"{self._calls} calls wait for {self._server.name} already; raise concurrency if "
+                "it can do more at once, or queue"
+            )
+        self._calls += 1
+        try:
+            return await self._ask_in_turn(prompts, until)
+        finally:
+            self._calls -= 1
+
+    async def _ask_in_turn(self, prompts: Sequence[Prompt], until: float) -> list[Reading]:
+        """Ask all, a few at a time, so that one call of many leaves others their turn."""
+        if len(prompts) == 1:
+            return [await self._ask(prompts[0], until)]
+        readings: dict[int, Reading] = {}
+        left = iter(enumerate(prompts))
+        workers = min(len(prompts), self._limits.concurrency)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._ask_next(left, readings, until))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [readings[place] for place in range(len(prompts))]
+
+    async def _ask_next(
+        self, left: Iterator[tuple[int, Prompt]], readings: dict[int, Reading], until: float
+    ) -> None:
+        for place, prompt in left:
+            readings[place] = await self._ask(prompt, until)
+
+    async def _ask(self, prompt: Prompt, until: float) -> Reading:
+        retrying = AsyncRetrying(
+            sleep=asyncio.sleep,
+            retry=retry_if_exception(may_pass),
+            wait=_wait,
+            stop=stop_after_attempt(self._limits.max_retries + 1)
+            | stop_before_delay(until - time.monotonic()),
+            reraise=True,
+        )
+        reading: Reading = await retrying(self._attempt, prompt, until)
+        return reading
+
+    async def _attempt(self, prompt: Prompt, until: float) -> Reading:
+        await self._wait_for_place(until)
+        try:
+            with self._circuit.watching():
+                return await self._request(prompt, until)
+        finally:
+            self._places.release()
+
+    async def _wait_for_place(self, until: float) -> None:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await self._places.acquire()
+        except TimeoutError:
+            raise ClassifierTimeout(
+                f"{self._limits.concurrency} other requests to {self._server.name} left this one "
+                "no time"
+            ) from None
+
+    async def _request(self, prompt: Prompt, until: float) -> Reading:
+        self.stats.requests += 1
+        seconds = min(self._limits.timeout, until - time.monotonic())
+        try:
+            async with asyncio.timeout(seconds):
+                answered = await self._server.ask(prompt)
+        except TimeoutError:
+            raise ClassifierTimeout(f"{self._server.name} did not answer in time") from None
+        self.stats.answers += 1
+        self.stats.prompt_tokens += answered.prompt_tokens
+        self.stats.cached_tokens += answered.cached_tokens
+        return answered.reading
+
+
+def _wait(state: RetryCallState) -> float:
+    """Return the seconds until the next attempt: the server's own, or more each time."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(error, "after", None)
+    backoff: float = _backoff(state)
+    return backoff if asked is None else max(float(asked), backoff)

@@ -1,0 +1,125 @@
+"""Files of every kind give the same rows; what is wrong in them is set aside or told."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from guardrail.errors import ConfigError
+from guardrail.evaluation.data import Dataset
+from tests.unit.evaluation.helpers import jsonl
+
+RECORDS = [
+    {"user": "환불 되나요?", "assistant": '네, "3일" 안에\n됩니다', "unsafe": False},
+    {"user": "물음", "assistant": "나쁜 대답", "unsafe": True},
+]
+
+
+def write(path: Path, kind: str) -> Path:
+    match kind:
+        case "jsonl":
+            return jsonl(path / "set.jsonl", RECORDS)
+        case "parquet":
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(RECORDS), path / "set.parquet")
+            return path / "set.parquet"
+        case _:
+            suffix, encoding = kind.split()
+            with (path / f"set.{suffix}").open("w", encoding=encoding, newline="") as file:
+                separator = "\t" if suffix == "tsv" else ","
+                writer = csv.DictWriter(file, list(RECORDS[0]), delimiter=separator)
+                writer.writeheader()
+                writer.writerows(RECORDS)
+            return path / f"set.{suffix}"
+
+
+@pytest.mark.parametrize(
+    "kind", ["jsonl", "parquet", "csv utf-8", "csv utf-8-sig", "csv cp949", "tsv utf-8"]
+)
+def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, kind: str) -> None:
+    """Also line breaks in cells, and the code page that Korean Excel writes."""
+    rows = list(Dataset.open(write(tmp_path, kind)).rows())
+
+    assert [(one.asked, one.text, one.unsafe) for one in rows] == [
+        (record["user"], record["assistant"], record["unsafe"]) for record in RECORDS
+    ]
+
+
+def test_records_that_are_no_rows_are_set_aside(tmp_path: Path) -> None:
+    """Counted by reason, with where the first one stands."""
+    path = jsonl(tmp_path / "set.jsonl", [*RECORDS, {"user": "?", "unsafe": None}, ["x"]])
+    path.write_bytes(path.read_bytes() + b"{torn\n\n")
+    survey = Dataset.open(path).survey
+
+    assert (survey.rows, survey.unsafe) == (2, 1)
+    assert survey.left_out == {"no label": 1, "not a JSON object": 1, "not JSON": 1}
+    assert survey.examples["not JSON"] == "line 5"
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "no such thing", "set.xlsx", "."])
+def test_a_file_that_is_not_there_is_told(name: str) -> None:
+    """With what could stand there instead."""
+    with pytest.raises(ConfigError, match=r"owner/name on the Hugging Face hub|must end in"):
+        Dataset.open(name).survey  # noqa: B018 - it is read now
+
+
+def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
+    """By its name's ending."""
+    (tmp_path / "set.txt").write_text("x")
+    with pytest.raises(ConfigError, match=r"must end in one of \.jsonl"):
+        Dataset.open(tmp_path / "set.txt").survey  # noqa: B018
+
+
+def test_a_broken_parquet_file_is_told(tmp_path: Path) -> None:
+    """In one line, not by a traceback."""
+    (tmp_path / "set.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(ConfigError, match=r"set\.parquet"):
+        Dataset.open(tmp_path / "set.parquet").survey  # noqa: B018
+
+
+def test_a_file_without_rows_is_told(tmp_path: Path) -> None:
+    """With the reasons."""
+    path = jsonl(tmp_path / "set.jsonl", [{"text": None, "label": 1}])
+    with pytest.raises(ConfigError, match=r"no row can be judged: no text \(line 1\)"):
+        Dataset.open(path).survey  # noqa: B018
+
+
+def test_names_choose_the_cards_sets(tmp_path: Path) -> None:
+    """A copy under the card's name is read as that set is."""
+    path = jsonl(tmp_path / "copy.jsonl", [{"question": "q", "answer": "a", "label": 1}])
+    data = Dataset.open(f"kor-ethical-qa={path}")
+
+    assert (data.name, [row.unsafe for row in data.rows()]) == ("kor-ethical-qa", [True])
+
+
+def test_a_sample_is_drawn_from_the_whole_and_stays_the_same(tmp_path: Path) -> None:
+    """The seed alone decides, and the order is the file's."""
+    records = [{"text": str(number), "label": 0} for number in range(100)]
+    path = jsonl(tmp_path / "set.jsonl", records)
+    drawn = [
+        [int(row.text) for row in Dataset.open(path, sample=10, seed=seed).rows()]
+        for seed in (0, 0, 1)
+    ]
+
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] == sorted(drawn[0])
+    assert max(drawn[0]) > 50
+
+
+def test_the_first_rows_can_be_had(tmp_path: Path) -> None:
+    """As the author of the card took them."""
+    path = jsonl(tmp_path / "set.jsonl", [{"text": str(n), "label": 0} for n in range(9)])
+
+    assert [row.text for row in Dataset.open(path, first=3).rows()] == ["0", "1", "2"]
+
+
+def test_data_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    """Not by name or kind, so a changed file is judged anew."""
+    one = write(tmp_path, "jsonl")
+    two = write(tmp_path, "csv utf-8")
+
+    assert Dataset.open(one).digest == Dataset.open(two).digest
+    assert Dataset.open(one).digest != Dataset.open(one, sample=1).digest

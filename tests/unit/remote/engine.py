@@ -1,0 +1,104 @@
+"""A real inference engine for tests: llama.cpp's server, in this process, with a tiny Llama."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import torch
+import xllamacpp
+
+from guardrail.bench.models import tokenizer_like_llama3
+from guardrail.classifiers import KoSafeGuard
+from tests.unit.kosafeguard.llamas import lively_llama
+from tests.unit.remote.gguf_llama import write_gguf
+
+__all__ = ["NAME", "Engine", "running_engine"]
+
+NAME = "tiny-guard"
+_LEVEL = 4.0  # what every token's first channel holds, so that the labels' can build on it
+_LABEL = 40.0  # what the labels' rows make of it
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running server, and the local engine on the same weights.
+
+    Args:
+        url: of its API.
+        local: the local engine.
+        tokenizer: path of the tokenizer's file.
+    """
+
+    url: str
+    local: KoSafeGuard
+    tokenizer: Path
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Ask the server something the API does not have."""
+        request = Request(
+            f"{self.url.removesuffix('/v1')}{path}",
+            json.dumps(body).encode(),
+            {"content-type": "application/json"},
+        )
+        with urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def ids(self, text: str) -> Sequence[int]:
+        """Return what the server reads when a user sends this by chat."""
+        chat = {"messages": [{"role": "user", "content": text}]}
+        written = self.post("/apply-template", chat)["prompt"]
+        body = {"content": written, "add_special": True, "parse_special": True}
+        ids: list[int] = self.post("/tokenize", body)["tokens"]
+        return ids
+
+
+@contextmanager
+def running_engine(folder: Path) -> Iterator[Engine]:
+    """Run a server with a tiny random Llama that answers with its labels."""
+    tokenizer = tokenizer_like_llama3()
+    model = labelling_llama(tokenizer)
+    write_gguf(folder / "tiny.gguf", model, tokenizer)
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    server = xllamacpp.Server(_settings(folder / "tiny.gguf"))
+    local = KoSafeGuard.from_loaded(copy.deepcopy(model), tokenizer)
+    try:
+        yield Engine(f"{server.listening_address}/v1", local, folder / "tokenizer.json")
+    finally:
+        local.close()
+        del server
+
+
+def labelling_llama(tokenizer: Any) -> Any:
+    """Return a random Llama most of whose probability is on "safe" and "unsafe"."""
+    model = lively_llama(context=2048)
+    labels = [tokenizer.convert_tokens_to_ids(label) for label in ("safe", "unsafe")]
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:, 0] = _LEVEL
+        for layer in model.model.layers:  # nothing else writes to that channel
+            layer.self_attn.o_proj.weight[0] = 0.0
+            layer.mlp.down_proj.weight[0] = 0.0
+        model.lm_head.weight[:, 0] = 0.0
+        model.lm_head.weight[labels, 0] = _LABEL
+    return model
+
+
+def _settings(model: Path) -> Any:
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(model)
+    settings.model_alias = {NAME}
+    settings.hostnames = ["127.0.0.1"]
+    settings.port = 0
+    settings.n_ctx = 2 * 2048
+    settings.n_parallel = 2
+    settings.n_gpu_layers = 0
+    settings.warmup = False
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
+    settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    return settings

@@ -1,0 +1,88 @@
+"""Arguments and classifiers that are not what they should be: an error of ours, or a block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from guardrail import ConfigError, Guard, GuardrailError, InvalidTurnError, Verdict
+from guardrail.testing import ListHook, StubClassifier
+from tests.conftest import Answering, Mode
+
+SAFE = Verdict(False, 0.1)
+
+
+@pytest.mark.parametrize("unsafe", [None, "safe", "", "false", [], 0.3])
+def test_unsafe_is_a_boolean(unsafe: Any) -> None:
+    """What is merely falsy never passes for safe."""
+    with pytest.raises(GuardrailError, match="unsafe"):
+        Verdict(unsafe, 0.5)
+
+
+@pytest.mark.parametrize(
+    "history", [[{"role": "user", "content": "x"}], [("user", "x")], ["x"], "text", None]
+)
+@pytest.mark.parametrize("text", ["UNSAFE", "fine"])
+def test_history_holds_turns(mode: Mode, history: Any, text: str) -> None:
+    """A history of anything but turns is refused, whatever the verdict would be."""
+    with pytest.raises(InvalidTurnError):
+        mode.check(Guard(StubClassifier()), text, history=history)
+
+
+@pytest.mark.parametrize("classifier", [StubClassifier, lambda text: True, "embedded"])
+def test_a_classifier_is_one(classifier: Any) -> None:
+    """A classifier's class, or a function, is refused when the guard is made."""
+    with pytest.raises(ConfigError):
+        Guard(classifier)
+
+
+@pytest.mark.parametrize("policy", [{"mode": "monitor"}, "guardrail.toml"])
+def test_a_policy_is_one(policy: Any) -> None:
+    """A dict or a path is no policy, and is refused when the guard is made."""
+    with pytest.raises(ConfigError):
+        Guard(StubClassifier(), policy)
+
+
+def test_a_way_of_recording_is_one() -> None:
+    """An unknown way of recording text is refused when the guard is made."""
+    with pytest.raises(ConfigError):
+        Guard(StubClassifier(), record_text="all")
+
+
+class Failing(StubClassifier):
+    def answers_at_once(self, conversations: Any) -> bool:
+        raise ValueError("a bug")
+
+
+def test_answers_at_once_that_fails_blocks(mode: Mode) -> None:
+    """An error in choosing the thread blocks and is recorded like any other."""
+    hook = ListHook()
+    outcome = mode.check(Guard(Failing(), hooks=[hook]), "text")
+
+    assert (outcome.blocked, len(hook.records)) == (True, 1)
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("a bug")
+
+
+def test_an_error_that_cannot_be_printed_blocks(mode: Mode) -> None:
+    """An error whose message cannot be made blocks all the same."""
+    assert mode.check(Guard(Answering(Unprintable())), "text").blocked
+
+
+@pytest.mark.parametrize("pair", ["ab", ("u",), ("u", "a", "x"), None])
+def test_a_pair_is_a_pair(mode: Mode, pair: Any) -> None:
+    """Two letters are no pair of texts, and neither is one text or three."""
+    with pytest.raises(InvalidTurnError):
+        mode.check_many(Guard(Answering([SAFE])), [pair])
+
+
+def test_a_record_names_the_classifier(mode: Mode) -> None:
+    """A verdict that names no classifier is recorded under the guard's own."""
+    hook = ListHook()
+    mode.check(Guard(Answering([SAFE]), hooks=[hook]), "text")
+
+    assert hook.records[0].classifier == "Answering"
