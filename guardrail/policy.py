@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import chain
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -279,8 +280,10 @@ class Policy(_Settings):
             return Language(self.language)
         said = [turn.content for turn in reversed(conversation) if turn.role is Role.USER]
         _, reply = last_exchange(conversation)
-        languages = map(language_of, (*said, reply or ""))
-        return next((language for language in languages if language), Language.KO)
+        texts = (*said, reply or "")
+        sure = map(language_of, texts)
+        likely = (language_of(text, words=1) for text in texts)
+        return next((language for language in chain(sure, likely) if language), Language.KO)
 
     @property
     def _own_thresholds(self) -> dict[Category, float]:
@@ -314,14 +317,14 @@ class Policy(_Settings):
         return decisive, self.of(decisive).action
 
 
-def language_of(text: str) -> Language | None:
-    """Return the language of a text: Korean if it has any Hangul, English from two Latin words on.
+def language_of(text: str, *, words: int = 2) -> Language | None:
+    """Return the language of a text: Korean if it has any Hangul, English from some words on.
 
-    One Latin word ("ok", "ASAP") says nothing: Koreans write it too.
+    One Latin word ("ok", "ASAP") says little: Koreans write it too.
     """
     if _HANGUL.search(text):
         return Language.KO
-    return Language.EN if len(_LATIN_WORD.findall(text)) > 1 else None
+    return Language.EN if len(_LATIN_WORD.findall(text)) >= words else None
 
 
 def _outcome(

@@ -35,10 +35,9 @@ from guardrail.classifiers.kosafeguard.forward import (
 
 __all__ = ["Graphs", "can_be_captured"]
 
-_STEP = 64  # sizes are its multiples
-_MOST_TOKENS = 512  # beyond this the GPU is busy enough to hide launches
+_SIZES = (*range(64, 513, 64), *range(640, 1025, 128))  # beyond, the GPU's work hides launches
 _MOST_SEGMENTS = 16
-_OWN_SLOTS = 4096
+_OWN_SLOTS = 2048
 _MOST_GRAPHS = 32
 
 
@@ -60,27 +59,26 @@ class Graphs:
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._device = prepared.shape.device
-        self._own = new_own(prepared.shape, _OWN_SLOTS + _MOST_TOKENS)
+        self._own = new_own(prepared.shape, _OWN_SLOTS + _SIZES[-1])
         self._graphs: dict[tuple[int, int], _Graph] = {}
         self._pool = torch.cuda.graph_pool_handle()
 
     def takes(self, segments: Sequence[Segment]) -> bool:
         """Whether these share one head and are few and short enough."""
-        head = segments[0].head
-        key = (_size(segments), id(head))
+        head, size = segments[0].head, _size(segments)
         return (
             head is not None
+            and size is not None
             and all(segment.head is head for segment in segments)
             and len(segments) <= _MOST_SEGMENTS
-            and key[0] <= _MOST_TOKENS
             and sum(segment.own for segment in segments) <= _OWN_SLOTS
-            and (key in self._graphs or len(self._graphs) < _MOST_GRAPHS)
+            and ((size, id(head)) in self._graphs or len(self._graphs) < _MOST_GRAPHS)
         )
 
     def __call__(self, segments: Sequence[Segment]) -> Forwarded:
         """Read segments that `takes` accepts; the next call overwrites the result."""
         layout, size, head = plan(segments), _size(segments), segments[0].head
-        assert head is not None  # `takes` said so
+        assert head is not None and size is not None  # noqa: PT018  # `takes` said so
         fill(self._own, segments, layout.spans)
         numbers = torch.tensor(_numbers(layout, size), dtype=torch.int32)
         key = (size, id(head))
@@ -124,9 +122,10 @@ def can_be_captured(model: Any) -> bool:
     return not any(type(module).__name__ == "Linear8bitLt" for module in model.modules())
 
 
-def _size(segments: Sequence[Segment]) -> int:
+def _size(segments: Sequence[Segment]) -> int | None:
+    """Return the smallest size that holds the segments' new tokens, if any does."""
     tokens = sum(len(segment.new) for segment in segments)
-    return -(-tokens // _STEP) * _STEP
+    return next((size for size in _SIZES if size >= tokens), None)
 
 
 def _numbers(layout: Plan, size: int) -> list[int]:
