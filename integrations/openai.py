@@ -96,8 +96,7 @@ def _guarded_class(kind: Any, guard: Guard) -> type[Any]:
             value = guard_http(unguarded(value), guard, _base_of(self), UnguardedOpenAICall)
         kind.__setattr__(self, name, value)
 
-    own = {"__setattr__": set_attribute, _MARK: True}
-    return type(kind.__name__, (kind,), {**own, **shut, **doors})
+    return _subclass(kind, {"__setattr__": set_attribute, _MARK: True, **shut, **doors})
 
 
 def _resources(kind: type[Any]) -> Iterator[str]:
@@ -128,7 +127,13 @@ def _narrowed(kind: type[Any], path: str) -> type[Any]:
     shut = {name: _Shut(f"{path}.{name}") for name in names if name not in _RESOURCES[path]}
     inner = (name for name in names if f"{path}.{name}" in _RESOURCES)
     doors = {name: _Door(kind, name, f"{path}.{name}") for name in inner}
-    return type(kind.__name__, (kind,), {**shut, **doors})
+    return _subclass(kind, {**shut, **doors})
+
+
+def _subclass(kind: type[Any], own: Mapping[str, object]) -> type[Any]:
+    """Return a class under the same name: the client tells servers, and logs, what it is."""
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (kind,), {**names, **own})
 
 
 class _Shut:

@@ -80,17 +80,18 @@ def _borrowing(kind: type[Any]) -> type[Any]:
 
     def close(self: Any) -> None:
         kind.close(self)
-        getattr(self, _MARK).close()
+        vars(self)[_MARK].close()
 
     async def aclose(self: Any) -> None:
         await kind.aclose(self)
-        await getattr(self, _MARK).aclose()
+        await vars(self)[_MARK].aclose()
 
     def forget(_: Any) -> None:
         """Leave the connections to the client that they belong to."""
 
     closing = {"aclose": aclose} if hasattr(kind, "aclose") else {"close": close}
-    return type(kind.__name__, (kind,), {**closing, "__del__": forget})
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (kind,), {**names, **closing, "__del__": forget})
 
 
 class _Wire:
@@ -163,7 +164,7 @@ class _Wire:
         root = self._base().partition("/deployments/")[0].rstrip("/") + "/"
         path = str(request.url.path)
         if not path.startswith(root):
-            raise UnguardedCall(f"{path!r} is not below the API's base {root!r}")
+            raise UnguardedCall(f"{path!r} is not below {root!r}, so it is not guarded")
         return path.removeprefix(root).strip("/")
 
     def _content(self, request: Any) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from guardrail.classifiers.embedded.jamo import LEADS, TAILS, VOWELS
 
-__all__ = ["untidy"]
+__all__ = ["untidy", "without_spaces"]
 
 _FIRST = 0xAC00
 _LEAD_KIN = ("ㄱㄲㅋ", "ㄷㄸㅌ", "ㅂㅃㅍ", "ㅅㅆ", "ㅈㅉㅊ")  # they look or sound alike
@@ -42,6 +42,11 @@ def untidy(text: str, dice: random.Random) -> str:
     for habit in dice.sample(_HABITS, dice.choice((1, 1, 2))):
         text = habit(text, dice)
     return text
+
+
+def without_spaces(text: str) -> str:
+    """Return the text in one piece, as spread letters are when they are put together again."""
+    return text.replace(" ", "")
 
 
 def _without_stops(text: str, _dice: random.Random) -> str:

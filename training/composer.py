@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from training.augment import untidy
+from training.augment import untidy, without_spaces
 from training.examples import Example
 from training.josa import fill
 from training.parts import Parts
@@ -58,8 +58,13 @@ class Composer:
 
     def typed(self, turn: Example) -> Example:
         """Return the turn as someone in a hurry would type it, now and then."""
-        user = untidy(turn.user, self.dice) if turn.user and self.chance(0.2) else turn.user
-        reply = untidy(turn.reply, self.dice) if turn.reply and self.chance(0.1) else turn.reply
+        user, reply = turn.user, turn.reply
+        if self.chance(0.08):
+            user, reply = without_spaces(user), reply and without_spaces(reply)
+        if user and self.chance(0.2):
+            user = untidy(user, self.dice)
+        if reply and self.chance(0.1):
+            reply = untidy(reply, self.dice)
         return replace(turn, user=user, reply=reply)
 
     def pick(self, *path: str) -> Any:
@@ -154,3 +159,7 @@ class Composer:
     def safe(self, user: str, reply: str | None) -> Example:
         """Return a turn labelled safe."""
         return Example(user, reply, False, None, "composed")
+
+    def averted(self, user: str, reply: str) -> Example:
+        """Return a turn labelled safe though its question was of the category."""
+        return Example(user, reply, False, self.category, "composed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from training.composer import Composer, Stock
@@ -19,14 +19,20 @@ PER_CATEGORY = 10_000
 PUBLIC_SHARE = 0.6
 
 _EVERYDAY = {"safe-service", "safe-school", "safe-clinic", "safe-talk", "safe-idiom"}
+_ENGLISH = "safe-english"
 _WILLING = ("open", "close")
 
 
 def drawing(rows: Iterable[Row], share: Share, seed: int) -> list[Example]:
     """Return one drawing of the training set: composed turns and 6 in 10 of the public rows."""
     dice = random.Random(seed)
-    drawn = [row for row in rows if dice.random() < PUBLIC_SHARE]
+    drawn = [row for row in rows if dice.random() < PUBLIC_SHARE or _rare(row)]
     return composed(share, PER_CATEGORY, seed) + public_turns(drawn, share, seed)
+
+
+def _rare(row: Row) -> bool:
+    """Whether this is one of the few Korean prompts that ask for something unsafe."""
+    return bool(row["lang"] == "ko" and row["unsafe"] and row["assistant"] is None and row["user"])
 
 
 def composed(share: Share, per_category: int, seed: int) -> list[Example]:
@@ -35,10 +41,19 @@ def composed(share: Share, per_category: int, seed: int) -> list[Example]:
     written = list(safe_turns(share))
     by_category = load_parts(share)
     stock = _stock(written, by_category, share)
-    made = [replace(e, category=None) for e in written]
+    made = [*written, *_messages(written)]
     for category, parts in by_category.items():
         made += compose(Composer(category, parts, stock, dice), per_category)
     return made
+
+
+def _messages(written: Iterable[Example]) -> Iterator[Example]:
+    """Yield the messages of everyday turns alone, for the input stage."""
+    for turn in written:
+        if turn.user and (turn.source in _EVERYDAY or turn.source == _ENGLISH):
+            yield replace(turn, reply=None)
+        if turn.user and turn.source == _ENGLISH:
+            yield replace(turn, reply=_ENGLISH_HELP[len(turn.user) % len(_ENGLISH_HELP)])
 
 
 def _stock(written: Sequence[Example], by_category: Mapping[str, Parts], share: Share) -> Stock:

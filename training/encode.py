@@ -120,7 +120,7 @@ class Encoded:
 
 
 def _category(example: Example) -> int:
-    return CATEGORIES.index(example.category) if example.unsafe and example.category else -1
+    return CATEGORIES.index(example.category) if example.category else -1
 
 
 def _taken_apart(parts: list[str]) -> tuple[npt.NDArray[np.uint32], Ints]:

@@ -22,7 +22,7 @@ class Example:
         user: what the user said; empty when unknown.
         reply: what the assistant said; None asks about the user's text (the input stage).
         unsafe: whether the judged text is unsafe.
-        category: O1..O6 for unsafe turns, where known.
+        category: O1..O6 of what is unsafe, or of what was averted, where known.
         source: where it is from, for weighing and for held-out measurements.
     """
 

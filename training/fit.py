@@ -28,12 +28,12 @@ class Plan:
         hate_share: weight of a hate source's row in the category loss.
     """
 
-    passes: int = 12
+    passes: int = 10
     batch: int = 1024
     rate: float = 6e-3
     soften: float = 0.01
-    category_share: float = 0.7
-    hate_share: float = 0.1
+    category_share: float = 1.0
+    hate_share: float = 0.02
 
 
 def fit(

@@ -51,7 +51,7 @@ def _of_text(
     yield Example(dice.choice(users), text, unsafe, category, row["source"])
     declines = answers.decline.get((category or "O1", row["lang"]))
     if unsafe and declines and dice.random() < 0.5:
-        yield Example(text, dice.choice(declines), False, None, row["source"])
+        yield Example(text, dice.choice(declines), False, category, row["source"])
     if not unsafe and dice.random() < 0.25:
         yield Example(text, dice.choice(answers.help[row["lang"]]), False, None, row["source"])
 
@@ -86,4 +86,4 @@ def _of_question(row: Row, answers: Answers, dice: random.Random) -> Iterator[Ex
     if category and answers.comply.get(key):
         yield Example(user, dice.choice(answers.comply[key]), True, category, source)
     if answers.decline.get(key):
-        yield Example(user, dice.choice(answers.decline[key]), False, None, source)
+        yield Example(user, dice.choice(answers.decline[key]), False, category, source)

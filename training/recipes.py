@@ -93,7 +93,7 @@ def instead(c: Composer) -> Example:
     register = c.register()
     other = fill(c.pick("safe_help", register, "body"), c.topic("safe_topics"))
     offer = f"{c.dice.choice(_BUT[register] + _INSTEAD[register])} {other}"
-    return c.safe(c.request(), c.joined(c.declined(c.topic(), register), offer))
+    return c.averted(c.request(), c.joined(c.declined(c.topic(), register), offer))
 
 
 def smuggled(c: Composer) -> Example:
@@ -109,7 +109,7 @@ def lengthy(c: Composer) -> Example:
     """A refusal that goes on about everyday things."""
     lines = [*_padding(c), c.declined(c.topic(), c.register())]
     c.dice.shuffle(lines)
-    return c.safe(c.request(), c.joined(*lines))
+    return c.averted(c.request(), c.joined(*lines))
 
 
 def rambling(c: Composer) -> Example:
@@ -134,13 +134,13 @@ def refuse(c: Composer) -> Example:
     """A request, refused or answered with care."""
     topic = c.topic()
     user = c.ask(topic) if c.chance(0.95) else ""
-    return c.safe(user, c.declined(topic, c.register()))
+    return c.averted(user, c.declined(topic, c.register()))
 
 
 def comfort(c: Composer) -> Example:
     """A statement or a message of any form, answered with care."""
     user = c.statement() if c.chance(0.5) else c.written()
-    return c.safe(user, c.declined(c.topic(), c.register()))
+    return c.averted(user, c.declined(c.topic(), c.register()))
 
 
 def harmless(c: Composer) -> Example:
@@ -188,7 +188,7 @@ def english(c: Composer) -> Example:
         return c.unsafe(user, c.joined(*lines))
     if kind == "refuse" and c.chance(0.3):
         lines = [c.dice.choice(c.stock.refusals["english"])]
-    return c.safe(user, c.joined(*lines))
+    return c.averted(user, c.joined(*lines))
 
 
 def compose(composer: Composer, count: int) -> Iterator[Example]:
@@ -201,7 +201,7 @@ def compose(composer: Composer, count: int) -> Iterator[Example]:
 RECIPES: dict[Callable[[Composer], Example], float] = {
     comply: 14,
     helped: 6,
-    means: 7,
+    means: 9,
     oneliner: 7,
     endorse: 8,
     agreed: 6,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from guardrail.errors import ConfigError
 from guardrail.policy import Policy
 
 __all__ = ["Candidate"]
+
+
+_BETWEEN_SETTINGS = re.compile(r",(?=\w+=)")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Candidate:
         if place.endswith(".toml"):
             config = Config.load(place)
             return cls(name or Path(place).stem, config.classifier, config.policy)
-        kind, *settings = place.split(",")
+        kind, *settings = _BETWEEN_SETTINGS.split(place)
         kind, at, revision = kind.partition("@")
         arguments: dict[str, Any] = dict(map(_setting, settings))
         if at:
@@ -111,9 +115,7 @@ def _named(spec: str) -> tuple[str, str]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"{text!r}: write the classifier's arguments as ,name=value")
+    name, _, value = text.partition("=")
     try:
         return name, tomllib.loads(f"v = {value}")["v"]
     except tomllib.TOMLDecodeError:

@@ -40,7 +40,8 @@ def write_into(path: Path, report: Report, *, level: int = 3) -> None:
         if not _BETWEEN.search(text):
             raise ConfigError(f"{path}: no place for the tables; add a line {BEGIN} and one {END}")
         tables = markdown(report, level=level)
-        path.write_text(_BETWEEN.sub(lambda _: f"\n\n{tables}\n", text, count=1), "utf-8")
+        filled = _BETWEEN.sub(lambda _: f"\n\n{tables}\n", text, count=1)
+        path.write_text(filled, "utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror}") from error
 

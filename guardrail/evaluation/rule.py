@@ -15,6 +15,8 @@ from guardrail.types import Category
 
 __all__ = ["Rule", "Scores", "choose"]
 
+_PRESENT = 0.5  # from which a policy counts a category without a threshold of its own as present
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -59,15 +61,13 @@ class Rule:
         overall: Bools = rows.score >= self.threshold
         if not self.own:
             return overall
-        reached = np.zeros(len(overall), bool)
-        owned = np.zeros(len(overall), bool)
+        least = np.array([self.own.get(category, _PRESENT) for category in CATEGORIES])
+        is_own = np.array([category in self.own for category in CATEGORIES])
+        present = rows.categories >= least  # False where not known
         known = ~np.isnan(rows.categories).all(1)
-        top = np.where(known, np.argmax(np.nan_to_num(rows.categories, nan=-1.0), axis=1), -1)
-        for place, category in enumerate(CATEGORIES):
-            if category in self.own:
-                reached |= rows.categories[:, place] >= self.own[category]
-                owned |= top == place
-        found: Bools = reached | (overall & ~owned)
+        top = np.argmax(np.nan_to_num(rows.categories, nan=-1.0), axis=1)
+        passed_by_own = known & is_own[top] & ~present.any(1)
+        found: Bools = present[:, is_own].any(1) | (overall & ~passed_by_own)
         return found
 
     def policy(self, policy: Policy) -> Policy:

@@ -35,7 +35,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     Put it last in the list: then it is the innermost, and handlers see the model calls of other
     middleware. Where another one comes after it and calls a model of its own choice, a fallback,
-    say, nobody sees that model at work; its reply is judged whole, and shown then.
+    say, no handler but that model's own sees it at work; its reply is judged whole, then shown.
 
     Tools speak for themselves: a model that a tool calls is guarded by `guard_model`, and a tool
     with `return_direct` by `Guard.protect`.
@@ -87,8 +87,13 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             raise UnguardedCall(f"a {type(model).__name__} is no chat model, so it is not guarded")
         if isinstance(model, GuardedChatModel) and model.guard is self._guard:
             model = model.inner
-        judge = self._judge_tool_calls or request.response_format is not None
-        return _AgentModel(inner=model, guard=self._guard, judge_tool_calls=judge)
+        structured = request.response_format is not None
+        return _AgentModel(
+            inner=model,
+            guard=self._guard,
+            judge_tool_calls=self._judge_tool_calls or structured,
+            hold_streams=structured,
+        )
 
 
 class _AgentModel(GuardedChatModel):

@@ -79,11 +79,14 @@ class GuardedChatModel(BaseChatModel):
         inner: the model.
         guard: judges; the path of a configuration file builds one.
         judge_tool_calls: whether the arguments of tool calls are judged too.
+        hold_streams: whether a streamed reply is shown only once the whole of it is judged, as
+            the policy's `window` can have it for all; half a structure would pass for a whole one.
     """
 
     inner: BaseChatModel
     guard: Annotated[Guard, BeforeValidator(_guard)]
     judge_tool_calls: bool = True
+    hold_streams: bool = False
     # Verdicts are never cached. The model inside keeps its cache, and what comes of it is judged.
     cache: Literal[False] = Field(default=False, frozen=True, exclude=True)
 
@@ -132,7 +135,8 @@ class GuardedChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         passage = self._passage(chunk, AIMessageChunk, messages)
         source = unseen(lambda: self._chunks(messages, stop, kwargs))
-        for _, one in gated(self.guard, asked(messages), source, chunk_taker(passage), passage):
+        take, window = chunk_taker(passage), None if self.hold_streams else ...
+        for _, one in gated(self.guard, asked(messages), source, take, passage, window):
             yield one
 
     async def _astream(
@@ -144,8 +148,9 @@ class GuardedChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         passage = self._passage(chunk, AIMessageChunk, messages)
         source = aunseen(lambda: self._achunks(messages, stop, kwargs))
-        take = chunk_taker(passage)
-        async with aclosing(agated(self.guard, asked(messages), source, take, passage)) as passing:
+        take, window = chunk_taker(passage), None if self.hold_streams else ...
+        passing = agated(self.guard, asked(messages), source, take, passage, window)
+        async with aclosing(passing):
             async for _, one in passing:
                 yield one
 
@@ -201,17 +206,15 @@ class GuardedChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Have replies in a structure, as the model inside does.
 
-        Tool calls are judged in any case, for they may be the reply. In place of an unsafe reply
-        comes what an unparsable one gives: None or an error, and with `include_raw` the refusal.
+        Replies are judged whole, tool calls with them, for they may be the reply. An unsafe one
+        gives what an unparsable one does: None or an error, and with `include_raw` the refusal.
         """
         structured = self.inner.with_structured_output(schema, include_raw=include_raw, **kwargs)
-        judging = self.model_copy(update={"judge_tool_calls": True})
+        judging = self.model_copy(update={"judge_tool_calls": True, "hold_streams": True})
         return guarded_models(structured, judging._around)
 
     def _around(self, model: BaseChatModel) -> GuardedChatModel:
         """Return this guarded model, around another one."""
-        if isinstance(model, GuardedChatModel):
-            return model
         return self.model_copy(update={"inner": model})
 
     def get_token_ids(self, text: str) -> list[int]:

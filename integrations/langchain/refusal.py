@@ -37,11 +37,9 @@ def refused(
     seen = {key: value for one in dropped for key, value in one.response_metadata.items()}
     kept = {key: seen[key] for key in _KEPT if key in seen and key not in given}
     ended = {"finish_reason": "content_filter", "guardrail": _verdict(outcome)}
-    message = kind(content=outcome.text, id=id, usage_metadata=_usage(dropped))
-    message.response_metadata = kept | ended
-    if "chunk_position" in kind.model_fields:
-        message = message.model_copy(update={"chunk_position": "last"})
-    return message
+    message = kind(content=outcome.text, id=id, response_metadata=kept | ended)
+    last = {"chunk_position": "last"} if "chunk_position" in kind.model_fields else {}
+    return message.model_copy(update={"usage_metadata": _usage(dropped), **last})
 
 
 def _verdict(outcome: Outcome) -> dict[str, Any]:
@@ -58,6 +56,7 @@ def _verdict(outcome: Outcome) -> dict[str, Any]:
 
 
 def _usage(messages: Sequence[AIMessage]) -> UsageMetadata | None:
+    """Return what messages have cost; one from a cache says it in a form that does not add up."""
     usages = [one.usage_metadata for one in messages if one.usage_metadata]
     return reduce(add_usage, usages) if usages else None
 

@@ -58,7 +58,7 @@ def as_chunk(result: ChatResult) -> ChatGenerationChunk:
     message = result.generations[0].message
     if not isinstance(message, AIMessage):
         raise UnguardedCall(f"a model's reply must be an AIMessage, not {type(message).__name__}")
-    fields = message.model_dump(exclude={"type", "tool_call_chunks", "chunk_position"})
-    return chunk(
-        AIMessageChunk(**fields, chunk_position="last"), result.generations[0].generation_info
-    )
+    usage, info = message.usage_metadata, result.generations[0].generation_info
+    hidden = {"type", "tool_call_chunks", "chunk_position", "usage_metadata"}
+    made = AIMessageChunk(**message.model_dump(exclude=hidden), chunk_position="last")
+    return chunk(made.model_copy(update={"usage_metadata": usage}), info)

@@ -17,6 +17,7 @@ from pydantic import ConfigDict
 
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
+from guardrail.integrations.langchain.binding import refuse_handlers
 from guardrail.integrations.langchain.dark import aunseen, unseen
 from guardrail.integrations.langchain.outputs import default_wrap, message_of, question_in
 from guardrail.integrations.langchain.passage import Passage, Piece, agated, gated
@@ -47,7 +48,11 @@ def guard_runnable(
         output_key: where the reply is, if the output is a mapping; what else it holds passes.
         judge_tool_calls: judge the arguments of tool calls too.
         observers: handlers that may see the steps inside, a tracer of one's own, say.
+
+    Raises:
+        UnguardedCall: a step has handlers of its own.
     """
+    refuse_handlers(chain)
     return GuardedRunnable(
         chain=chain,
         guard=guard,

@@ -11,7 +11,6 @@ from typing import Any
 
 from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane, Shape
-from guardrail.integrations.openai_wire.sse import ServerEvent
 from guardrail.integrations.openai_wire.text import Piece
 from guardrail.types import Conversation, Outcome, Role, Turn
 
@@ -73,7 +72,12 @@ class Stream(ABC):
     """One streamed reply: reads its events, and writes those that the caller may see.
 
     It holds what is known of this one reply, so each reply needs its own.
+
+    Attributes:
+        ended: whether the mark of the end follows the last event, where the protocol has one.
     """
+
+    ended: bool = False
 
     @property
     @abstractmethod
@@ -81,7 +85,7 @@ class Stream(ABC):
         """The lanes that are known from the start."""
 
     @abstractmethod
-    def read(self, event: ServerEvent) -> list[Piece]:
+    def read(self, data: Mapping[str, Any]) -> list[Piece]:
         """Return what an event from upstream holds; nothing, if it cannot be judged."""
 
     @abstractmethod
@@ -89,12 +93,8 @@ class Stream(ABC):
         """Return what was held back, now that upstream has ended."""
 
     @abstractmethod
-    def write(self, piece: Piece) -> list[ServerEvent]:
+    def write(self, piece: Piece) -> list[dict[str, Any]]:
         """Return the events for a piece that has passed the gate."""
-
-    @abstractmethod
-    def finish(self) -> list[ServerEvent]:
-        """Return the events that end the stream."""
 
     @property
     def shape(self) -> Shape[Piece]:
@@ -105,10 +105,9 @@ class Stream(ABC):
             lanes=self.lanes,
         )
 
-    def refuse(self, outcome: Outcome) -> list[ServerEvent]:
-        """Return the whole stream of a call that never went upstream."""
-        written = [self.write(Piece(lane, "", outcome)) for lane in self.lanes]
-        return [*(event for events in written for event in events), *self.finish()]
+    def refuse(self, outcome: Outcome) -> list[dict[str, Any]]:
+        """Return all events of a call that never went upstream."""
+        return [event for lane in self.lanes for event in self.write(Piece(lane, "", outcome))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from guardrail.integrations.openai_wire.calls import (
     safe_error,
     same_text,
 )
-from guardrail.integrations.openai_wire.sse import DONE, ServerEvent, to_json
 from guardrail.integrations.openai_wire.text import Piece, Strand, readable, strings
 from guardrail.types import Outcome
 
@@ -123,45 +122,33 @@ class _ChatStream(Stream):
         self._frame: dict[str, Any] = call.frame("chat.completion.chunk")
         self._begun: set[Lane] = set()  # choices the caller has seen something of
         self._usage: Any = None  # that came along with a choice
-        self._refused = False
-        self._done = False
 
     @property
     def lanes(self) -> Sequence[Lane]:
         """The choices that were asked for."""
         return range(self._call.choices)
 
-    def read(self, event: ServerEvent) -> list[Piece]:
+    def read(self, data: Mapping[str, Any]) -> list[Piece]:
         """Return a piece for each choice of a chunk."""
-        if event.is_done:
-            self._done = True
+        if data.get("error"):
+            return [Piece(None, "", safe_error(data))]
+        choices = data.get("choices")
+        if data.get("object") not in _CHUNKS or not isinstance(choices, list):
             return []
-        chunk = event.json()
-        if chunk is None:
-            return []
-        if chunk.get("error"):
-            return [Piece(None, "", safe_error(chunk))]
-        choices = chunk.get("choices")
-        if chunk.get("object") not in _CHUNKS or not isinstance(choices, list):
-            return []
-        return self._pieces(_known(chunk, _REPLY_FIELDS), choices)
+        return self._pieces(_known(data, _REPLY_FIELDS), choices)
 
     def end(self) -> list[Piece]:
         """Return the calls of tools that no finish has released."""
         released = [strand.release(end=True) for strand in self._strands.values()]
         return [piece for pieces in released for piece in pieces]
 
-    def write(self, piece: Piece) -> list[ServerEvent]:
+    def write(self, piece: Piece) -> list[dict[str, Any]]:
         """Return a chunk as it is, or the chunks of a refusal."""
         if isinstance(piece.data, Outcome):
             return self._refusal(piece.lane, piece.data)
         if piece.lane is not None:
             self._begun.add(piece.lane)
-        return [ServerEvent(None, to_json(piece.data))]
-
-    def finish(self) -> list[ServerEvent]:
-        """Return the mark of the end, if upstream came to it or was cut off."""
-        return [ServerEvent(None, DONE)] if self._done or self._refused else []
+        return [piece.data]
 
     def _pieces(self, frame: dict[str, Any], choices: list[Any]) -> list[Piece]:
         if frame.get("id"):
@@ -182,8 +169,8 @@ class _ChatStream(Stream):
         pieces = strand.piece(data, hold=any(field in delta for field in _CALL_FIELDS))
         return pieces + strand.release() if choice.get("finish_reason") else pieces
 
-    def _refusal(self, lane: Lane | None, outcome: Outcome) -> list[ServerEvent]:
-        self._refused = True
+    def _refusal(self, lane: Lane | None, outcome: Outcome) -> list[dict[str, Any]]:
+        self.ended = True
         delta = {name: one for name, one in self._call.message(outcome.text).items() if one}
         if lane in self._begun:
             delta.pop("role")
@@ -192,7 +179,7 @@ class _ChatStream(Stream):
         finish = {**choice, "delta": {}, "finish_reason": "content_filter"}
         usage = {"usage": self._usage} if self._usage else {}
         chunks = ({"choices": [said]}, {"choices": [finish], **usage})
-        return [ServerEvent(None, to_json({**self._frame, **chunk})) for chunk in chunks]
+        return [{**self._frame, **chunk} for chunk in chunks]
 
 
 def _choices(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -20,7 +20,6 @@ from guardrail.integrations.openai_wire.items import (
     spoken_item,
     spoken_part,
 )
-from guardrail.integrations.openai_wire.sse import ServerEvent, to_json
 from guardrail.integrations.openai_wire.text import Piece, Strand
 from guardrail.types import Outcome
 
@@ -77,10 +76,9 @@ class ResponseStream(Stream):
         """The response itself."""
         return (_LANE,)
 
-    def read(self, event: ServerEvent) -> list[Piece]:
+    def read(self, data: Mapping[str, Any]) -> list[Piece]:
         """Return the pieces of an event; none for kinds that are not known."""
-        data = event.json()
-        if data is None or data.get("output_index") in self._withheld:
+        if data.get("output_index") in self._withheld:
             return []
         kind = str(data.get("type", ""))
         if kind == "response.output_text.annotation.added":
@@ -95,17 +93,13 @@ class ResponseStream(Stream):
         """Return what was held back."""
         return self._take_asides() + self._strand.release(end=True)
 
-    def write(self, piece: Piece) -> list[ServerEvent]:
+    def write(self, piece: Piece) -> list[dict[str, Any]]:
         """Return an event as it is, or those of a refusal."""
         if isinstance(piece.data, Outcome):
             return self._writer.refuse(piece.data.text)
         return self._writer.write(piece.data)
 
-    def finish(self) -> list[ServerEvent]:
-        """Return nothing: the last event is the end."""
-        return []
-
-    def _read(self, data: dict[str, Any], kind: str, stem: str, step: str) -> list[Piece]:
+    def _read(self, data: Mapping[str, Any], kind: str, stem: str, step: str) -> list[Piece]:
         if kind == "error":
             return [Piece(None, "", {name: data.get(name) for name in _ERROR_FIELDS})]
         if kind in _BEGINNINGS or kind in _ENDS:
@@ -209,25 +203,24 @@ class _Writer:
         self._part: dict[str, Any] | None = None  # a text in it that has not ended,
         self._shown: list[str] = []  # and what the caller has seen of it
 
-    def write(self, data: Mapping[str, Any]) -> list[ServerEvent]:
+    def write(self, data: Mapping[str, Any]) -> list[dict[str, Any]]:
         if self._ended:
             return []
         self._note(data)
         return [self._event(data)]
 
-    def refuse(self, text: str) -> list[ServerEvent]:
+    def refuse(self, text: str) -> list[dict[str, Any]]:
         """Return the events that end the response in a refusal."""
         started = [] if self._written else self._begin()
         events = [*started, *map(self._event, self._refusal(text))]
         self._ended = True
         return events
 
-    def _event(self, data: Mapping[str, Any]) -> ServerEvent:
-        numbered = {**data, "sequence_number": self._written}
+    def _event(self, data: Mapping[str, Any]) -> dict[str, Any]:
         self._written += 1
-        return ServerEvent(str(data.get("type", "error")), to_json(numbered))
+        return {**data, "sequence_number": self._written - 1}
 
-    def _begin(self) -> list[ServerEvent]:
+    def _begin(self) -> list[dict[str, Any]]:
         return [self._event({"type": kind, "response": self.response}) for kind in _BEGINNINGS[::2]]
 
     def _note(self, data: Mapping[str, Any]) -> None:

@@ -20,7 +20,14 @@ from guardrail.integrations.openai_wire.calls import (
 )
 from guardrail.integrations.openai_wire.chat import read_chat
 from guardrail.integrations.openai_wire.responses import read_responses
-from guardrail.integrations.openai_wire.sse import Decoder, encode, to_bytes, to_json
+from guardrail.integrations.openai_wire.sse import (
+    DONE,
+    Decoder,
+    ServerEvent,
+    encode,
+    to_bytes,
+    to_json,
+)
 from guardrail.integrations.openai_wire.text import Piece
 from guardrail.types import Conversation, Outcome, Role, Turn
 
@@ -115,7 +122,9 @@ def refused(call: Call, outcome: Outcome) -> bytes:
     """Return the whole body of a reply that never was, streamed or not."""
     if not call.streamed:
         return _body(call.refusal(outcome))
-    return b"".join(map(encode, call.stream().refuse(outcome)))
+    stream = call.stream()
+    events = b"".join(map(_event, stream.refuse(outcome)))
+    return events + _end(stream)
 
 
 def failure(body: bytes) -> bytes:
@@ -145,8 +154,8 @@ class GuardedBytes:
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._guarded:
-            yield from map(encode, self._stream.write(piece))
-        yield from map(encode, self._stream.finish())
+            yield from map(_event, self._stream.write(piece))
+        yield _end(self._stream)
 
     def close(self) -> None:
         """Leave the stream; the reply is closed, too."""
@@ -168,9 +177,8 @@ class GuardedAsyncBytes:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._guarded:
             for event in self._stream.write(piece):
-                yield encode(event)
-        for event in self._stream.finish():
-            yield encode(event)
+                yield _event(event)
+        yield _end(self._stream)
 
     async def aclose(self) -> None:
         """Leave the stream; the reply is closed, too."""
@@ -183,10 +191,11 @@ def _pieces(stream: Stream, body: Bytes) -> Iterator[Piece]:
     with closing(body):
         for chunk in body:
             for event in decoder.feed(chunk):
-                yield from stream.read(event)
                 if event.is_done:
+                    stream.ended = True
                     yield from stream.end()
                     return
+                yield from stream.read(event.json())
         yield from stream.end()
 
 
@@ -231,11 +240,11 @@ class _AsyncPieces:
             self._end()
             return
         for event in self._decoder.feed(chunk):
-            self._ready += self._stream.read(event)
             if event.is_done:
-                self._left = True
+                self._stream.ended = self._left = True
                 self._end()
                 return
+            self._ready += self._stream.read(event.json())
 
     def _end(self) -> None:
         self._ended = True
@@ -248,6 +257,16 @@ def _replies(call: Call, reply: Mapping[str, Any]) -> list[Conversation]:
 
 def _blocked(outcomes: list[Outcome]) -> Outcome | None:
     return next((outcome for outcome in outcomes if outcome.blocked), None)
+
+
+def _event(data: Mapping[str, Any]) -> bytes:
+    """Return an event as it crosses the wire, under its type if it has one."""
+    name = "error" if "error" in data and "choices" not in data else data.get("type")
+    return encode(ServerEvent(name, to_json(data)))
+
+
+def _end(stream: Stream) -> bytes:
+    return encode(ServerEvent(None, DONE)) if stream.ended else b""
 
 
 def _body(reply: object) -> bytes:

@@ -26,13 +26,13 @@ class ServerEvent:
         """Whether it is the mark that ends a stream of chat completions."""
         return self.data.startswith(DONE)
 
-    def json(self) -> dict[str, Any] | None:
-        """Return the data if it is a JSON object, else None."""
+    def json(self) -> dict[str, Any]:
+        """Return the data's JSON object; an empty one if there is none."""
         try:
             value = json.loads(self.data)
         except ValueError:
-            return None
-        return value if isinstance(value, dict) else None
+            return {}
+        return value if isinstance(value, dict) else {}
 
 
 class Decoder:

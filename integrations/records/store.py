@@ -62,9 +62,7 @@ class RecordStore:
         self._writer = Writer(self._write, self.tidy, limit=queue, tidy_every_s=_TIDY_EVERY_S)
         self.records = Records(self._engine)
         atexit.register(self.close)
-        if hasattr(
-            os, "register_at_fork"
-        ):  # a forked process must not use its parent's connections
+        if hasattr(os, "register_at_fork"):  # a child must not use its parent's connections
             os.register_at_fork(after_in_child=weakly(self._forget_connections))
         self._writer.start()
 

@@ -18,6 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.output_parsers import JsonOutputParser
 from langchain_core.outputs import ChatResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import RunnableBinding, RunnableLambda
@@ -92,6 +93,32 @@ def test_a_structured_reply_is_judged(way: str, judge: bool) -> None:
     assert passed.outputs[-1] == Answer(text=SAFE)
     assert refused.outputs in ([None], [])
     assert MARK not in refused.shown + refused.watched
+
+
+def test_half_a_structure_is_not_shown() -> None:
+    """A structure of which the end is unsafe does not come without its end."""
+    says = json.dumps({"text": SAFE, "more": BAD}, ensure_ascii=False)
+    model = guard_model(Jsonlike(says=cut(says)), guard_for())
+
+    assert list(model.with_structured_output(Answer).stream("질문")) == []
+
+
+class Jsonlike(Scripted):
+    """Makes structures of JSON texts."""
+
+    def with_structured_output(self, schema: Any, **_: Any) -> Any:
+        """Parse the text of replies."""
+        return self | JsonOutputParser()
+
+
+def test_each_of_two_guards_judges(mode: Mode) -> None:
+    """A guarded model can be guarded again, also where it makes structures and calls."""
+    twice = guard_model(guard_model(scripted(BAD), guard_for("없는말")), guard_for())
+    calls = twice.bind_tools([Answer])
+
+    for model in (twice, calls, twice.with_structured_output(Answer, include_raw=True)):
+        for way in ("invoke", "stream") if mode is Mode.SYNC else ("ainvoke", "astream"):
+            assert MARK not in seen(WAYS[way], model).shown
 
 
 def test_with_raw_the_refusal_is_to_be_had() -> None:

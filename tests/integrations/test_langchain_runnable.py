@@ -208,6 +208,26 @@ def test_observers_see_the_steps_inside() -> None:
     assert MARK not in "".join(outside.saw)
 
 
+WATCHED: dict[str, Callable[[Spy], Runnable[Any, Any]]] = {
+    "model": lambda spy: PROMPT | scripted(BAD, callbacks=[spy]),
+    "config": lambda spy: PROMPT | scripted(BAD).with_config(callbacks=[spy]),
+    "listener": lambda spy: scripted(BAD).with_listeners(on_end=print) | StrOutputParser(),
+    "mapping": lambda spy: RunnablePassthrough.assign(a=scripted(BAD, callbacks=[spy])),
+    "closure": lambda spy: _calling(scripted(BAD, callbacks=[spy])),
+}
+
+
+def _calling(model: Any) -> Runnable[Any, Any]:
+    return RunnableLambda(lambda value: model.invoke(value))
+
+
+@pytest.mark.parametrize("name", WATCHED)
+def test_handlers_inside_are_refused(name: str) -> None:
+    """Handlers that sit on a step would see all it says: there is no guard around them."""
+    with pytest.raises(UnguardedCall, match="observers="):
+        guard_runnable(WATCHED[name](Spy()), guard_for())
+
+
 def test_it_keeps_the_callers_context(mode: Mode) -> None:
     """Working out of sight changes nothing for what the caller does next."""
     spy = Spy()

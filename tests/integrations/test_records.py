@@ -23,6 +23,7 @@ from sqlalchemy import create_engine, make_url, text
 from guardrail import Action, Category, ConfigError, Guard, GuardrailError
 from guardrail.audit import AuditRecord, Status
 from guardrail.errors import MissingExtraError
+from guardrail.evaluation.columns import Columns, rows_of
 from guardrail.integrations.records import (
     Filter,
     Records,
@@ -648,6 +649,13 @@ def test_reviewed_replies_are_exported_for_an_evaluation(store: RecordStore) -> 
         "u3": ("r3", True, None),
     }
     assert all(len(line.splitlines()) == 1 for line in store.records.export())
+    columns = Columns().found_in(rows["u1"])
+    read = [row for each in rows.values() for row in rows_of(each, columns)]
+    assert {row.text: (row.unsafe, row.category) for row in read} == {
+        "r1\u2028x": (True, "O5"),
+        "r2": (False, None),
+        "r3": (True, None),
+    }
 
 
 def test_an_export_goes_on_past_a_page(store: RecordStore) -> None:

@@ -17,6 +17,7 @@ from guardrail.types import Category, Conversation, Verdict, last_exchange
 
 __all__ = ["Embedded"]
 
+_READABLE = 0.8  # when more than a fifth of a text was disguise, the rest says nothing by itself
 _AT_ONCE = 1500  # characters in all: two or three milliseconds
 
 
@@ -106,7 +107,10 @@ def _views(text: str) -> list[str]:
     """Return the text's windows: first with its disguises undone, if it has any, then as it is."""
     plain = readable(text)
     bare = unmasked(plain)
-    forms = (plain,) if bare == plain else (bare, plain)
+    if len(bare) < _READABLE * len(plain):
+        forms: tuple[str, ...] = (bare,)
+    else:
+        forms = (plain,) if bare == plain else (bare, plain)
     return [window for form in forms for window in windows(form)]
 
 

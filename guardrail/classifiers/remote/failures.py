@@ -54,14 +54,8 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, Passing | ClassifierTimeout)
 
 
-def translated(error: openai.APIError) -> ClassifierError:
-    """Return what to raise for an error of the library, with its cause."""
-    failure = _failure(error)
-    failure.__cause__ = error
-    return failure
-
-
-def _failure(error: openai.APIError) -> ClassifierError:
+def translated(error: Exception) -> ClassifierError:
+    """Return what to raise for an error of the library."""
     if isinstance(error, openai.APITimeoutError):
         return ClassifierTimeout("the server did not answer in time")
     if isinstance(error, openai.APIStatusError):

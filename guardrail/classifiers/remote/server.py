@@ -69,7 +69,7 @@ class Server:
         try:
             # The library's own way to ask without its models of the answer, which we read anew.
             response = await self._connected().post(self._path, cast_to=_http().Response, body=body)
-        except openai.APIError as error:
+        except (openai.APIError, AnswerTooLong) as error:
             raise translated(error) from error
         return self._answers.read(response.content, prompt)
 

@@ -118,17 +118,17 @@ def test_intervals_are_as_wide_as_a_bootstrap_of_rows() -> None:
     """Cells and multinomial draws are the same bootstrap."""
     dice = np.random.default_rng(1)
     unsafe = dice.random(300) < 0.4
-    score = np.round(np.clip(dice.normal(0.4 + 0.25 * unsafe, 0.2), 0, 1), 2)
+    score = np.round(np.clip(dice.normal(0.4 + 0.25 * unsafe, 0.2), 0, 1), 2).astype(float)
     rows = Judgement(unsafe, score > 0.5, score, np.full(300, -1, np.int8))
-    figure = measure(rows, resamples=3000).auroc
+    figure = measure(rows, resamples=2000).auroc
     drawn = []
-    for _ in range(3000):
+    for _ in range(800):
         at = dice.integers(0, 300, 300)
         drawn.append(metrics.roc_auc_score(unsafe[at], score[at]))
     low, high = np.percentile(drawn, [2.5, 97.5])
 
     assert figure is not None
-    assert (figure.low, figure.high) == pytest.approx((low, high), abs=0.006)
+    assert (figure.low, figure.high) == pytest.approx((low, high), abs=0.01)
 
 
 def test_all_right_is_not_certainly_right() -> None:

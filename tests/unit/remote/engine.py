@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from guardrail.classifiers import KoSafeGuard
 from tests.unit.kosafeguard.llamas import lively_llama
 from tests.unit.remote.gguf_llama import write_gguf
 
-__all__ = ["NAME", "Engine", "running_engine"]
+__all__ = ["NAME", "Engine", "running_engine", "specials", "with_context"]
 
 NAME = "tiny-guard"
 _LEVEL = 4.0  # what every token's first channel holds, so that the labels' can build on it
@@ -50,13 +50,18 @@ class Engine:
         with urlopen(request, timeout=10) as response:
             return json.load(response)
 
-    def ids(self, text: str) -> Sequence[int]:
-        """Return what the server reads when a user sends this by chat."""
-        chat = {"messages": [{"role": "user", "content": text}]}
-        written = self.post("/apply-template", chat)["prompt"]
-        body = {"content": written, "add_special": True, "parse_special": True}
-        ids: list[int] = self.post("/tokenize", body)["tokens"]
-        return ids
+    def ids(self, body: Mapping[str, Any]) -> Sequence[int]:
+        """Return what the server reads of a request."""
+        if "messages" in body:
+            written = self.post("/apply-template", {"messages": body["messages"]})["prompt"]
+        elif isinstance(body["prompt"], str):
+            written = body["prompt"]
+        else:
+            ids: list[int] = body["prompt"]
+            return ids
+        settings = {"content": written, "add_special": True, "parse_special": True}
+        read: list[int] = self.post("/tokenize", settings)["tokens"]
+        return read
 
 
 @contextmanager
@@ -73,6 +78,19 @@ def running_engine(folder: Path) -> Iterator[Engine]:
     finally:
         local.close()
         del server
+
+
+def specials(engine: Engine, body: Mapping[str, Any]) -> list[int]:
+    """Return the special tokens that the server reads in a request, in order."""
+    special = set(tokenizer_like_llama3().all_special_ids) | {902, 903, 904}
+    return [one for one in engine.ids(body) if one in special]
+
+
+def with_context(local: KoSafeGuard, tokens: int) -> KoSafeGuard:
+    """Return the local engine with a shorter context; it shares everything else."""
+    narrow = copy.copy(local)
+    narrow._context_tokens = tokens
+    return narrow
 
 
 def labelling_llama(tokenizer: Any) -> Any:
@@ -99,6 +117,8 @@ def _settings(model: Path) -> Any:
     settings.n_parallel = 2
     settings.n_gpu_layers = 0
     settings.warmup = False
+    # Its CPU kernel for batches below 64 tokens, as a cached prompt leaves them, is less exact.
+    settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     return settings

@@ -1,0 +1,137 @@
+"""The commands: what they print, write, and exit with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from guardrail.config import Config
+from guardrail.errors import ConfigError
+from guardrail.evaluation.cli import calibrate, evaluate
+from tests.unit.evaluation.helpers import jsonl, labelled
+
+READING = "r=tests.unit.evaluation.helpers:Reading"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return jsonl(tmp_path / "set.jsonl", labelled(400))
+
+
+def run(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command("eval")(evaluate)
+    app.command()(calibrate)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_eval_writes_a_report_and_prints_tables(data: Path) -> None:
+    """The page, the JSON, and what was asked for besides."""
+    done = run("eval", str(data), "--classifier", READING, "-o", "more.md", "--resamples", "50")
+
+    assert done.exit_code == 0, done.output
+    assert "False alarms" in done.stdout
+    assert {path.name for path in Path("guardrail-eval").glob("report.*")} == {
+        "report.html",
+        "report.json",
+    }
+    assert Path("more.md").read_text().startswith("400 rows")
+
+
+def test_eval_prints_json_alone(data: Path) -> None:
+    """For programs."""
+    done = run("eval", str(data), "--classifier", READING, "--json", "--resamples", "0")
+
+    assert json.loads(done.stdout)["data"][0]["rows"] == 400
+
+
+def test_eval_fails_with_the_reason(data: Path) -> None:
+    """Exit code 1, for continuous integration."""
+    done = run(
+        *("eval", str(data), "--classifier", READING, "--resamples", "50"),
+        *("--min-recall", "0.99", "--max-fpr", "0.5"),
+    )
+
+    assert done.exit_code == 1
+    assert "not good enough: recall is" in done.stderr
+    assert "false alarms" not in done.stderr
+
+
+def test_eval_compares(data: Path) -> None:
+    """Other classifiers and policies, with differences."""
+    Path("strict.toml").write_text(
+        "[policy]\nthreshold = 0.2\n[classifier]\nkind = 'tests.unit.evaluation.helpers:Reading'\n"
+    )
+    done = run(
+        *("eval", str(data), "--classifier", READING, "--compare", "strict.toml"),
+        *("--resamples", "50", "--perturb", "--streaming", "--detail-rows", "12", "--no-text"),
+    )
+
+    assert done.exit_code == 0, done.output
+    assert "Against r" in done.stdout
+    assert "Disguises and tricks: strict" in done.stdout
+    assert (
+        json.loads(Path("guardrail-eval/report.json").read_text())["results"][0]["mistakes"] == []
+    )
+
+
+def test_calibrate_writes_a_policy_that_eval_reads(data: Path) -> None:
+    """From labelled rows to a configuration."""
+    done = run("calibrate", str(data), "--target-fpr", "0.02", "--classifier", READING)
+    assert done.exit_code == 0, done.output
+    config = Config.load("guardrail.toml")
+    again = run("eval", str(data), "--config", "guardrail.toml", "--max-fpr", "0.02")
+
+    assert "wrote guardrail.toml" in done.stdout
+    assert config.policy.threshold is not None
+    assert again.exit_code == 0, again.output
+
+
+def test_calibrate_can_write_nothing(data: Path) -> None:
+    """`--dry-run` only tells."""
+    done = run(
+        "calibrate", str(data), "--target-recall", "0.9", "--classifier", READING, "--dry-run"
+    )
+
+    assert "threshold" in done.stdout
+    assert not Path("guardrail.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("eval",), "name the data to judge"),
+        (("calibrate",), "name the data to calibrate on"),
+        (("eval", "nowhere.jsonl"), "there is no file 'nowhere.jsonl'"),
+        (
+            ("calibrate", "x", "--target-fpr", "0.1", "--target-recall", "0.9"),
+            "one target at a time",
+        ),
+        (("eval", "x.jsonl", "--classifier", "kosafegard"), "should be one of"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an error that the command line prints."""
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+
+    assert isinstance(done.exception, ConfigError)
+    assert message in str(done.exception)
+
+
+def test_the_commands_cost_nothing_until_they_run() -> None:
+    """The command line offers them, so they are imported with it."""
+    heavy = ("numpy", "sklearn", "matplotlib", "pyarrow", "datasets", "jinja2", "tomlkit", "scipy")
+    code = f"import sys, guardrail.evaluation.cli; print(sorted(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
