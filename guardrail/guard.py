@@ -260,7 +260,7 @@ def _pair(pair: tuple[str, str]) -> tuple[str, str]:
     return pair
 
 
-def _is_a(kind: type[T], value: T) -> T:
+def _is_a(kind: type[Any], value: T) -> T:
     if not isinstance(value, kind):
         raise ConfigError(f"expected a {kind.__name__}, got {value!r:.80}")
     return value

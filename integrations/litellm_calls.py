@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Self
@@ -17,7 +18,8 @@ from guardrail.types import Conversation, Outcome, Role, Turn
 try:
     from litellm import ModelResponse, ModelResponseStream
     from litellm.llms.openai.responses.transformation import OpenAIResponsesAPIConfig
-    from litellm.types.llms.openai import BaseLiteLLMOpenAIResponseObject, ResponsesAPIResponse
+    from litellm.types.llms.base import BaseLiteLLMOpenAIResponseObject
+    from litellm.types.llms.openai import ResponsesAPIResponse
 except ImportError:
     raise MissingExtraError(library="litellm", extra="litellm") from None
 
@@ -193,9 +195,24 @@ def _pieces(stream: Stream, chunks: Iterable[Any]) -> Iterator[Piece]:
             yield from stream.read(_json(chunk))
         yield from stream.end()
     finally:
-        for owner in (chunks, getattr(chunks, "completion_stream", None)):
+        for owner in _sources(chunks):
             if hasattr(owner, "close"):
                 owner.close()
+
+
+def _sources(chunks: object) -> list[object]:
+    """Return a stream and what it reads from, outermost first.
+
+    LiteLLM's sync streams do not close their sources, and that of a Router is a generator that
+    keeps its own to itself.
+    """
+    if chunks is None:
+        return []
+    if inspect.isgenerator(chunks):
+        inner = inspect.getgeneratorlocals(chunks).get("model_response")
+    else:
+        inner = getattr(chunks, "completion_stream", None)
+    return [chunks, *_sources(inner)]
 
 
 async def _apieces(stream: Stream, chunks: AsyncIterable[Any]) -> AsyncIterator[Piece]:

@@ -20,7 +20,8 @@ class Plan:
     """How to train.
 
     Args:
-        passes: over the examples; each takes the next drawing of the corpus.
+        drawings: of the training set.
+        passes: over the examples; each takes the next drawing.
         batch: turns per step.
         rate: the highest learning rate; it rises for a tenth of the steps, then falls to zero.
         soften: what the labels are short of 0 and 1.
@@ -28,6 +29,7 @@ class Plan:
         hate_share: weight of a hate source's row in the category loss.
     """
 
+    drawings: int = 4
     passes: int = 10
     batch: int = 1024
     rate: float = 6e-3

@@ -34,7 +34,8 @@ __all__ = ["main", "train"]
 
 METRICS = Path(__file__).with_name("metrics.json")
 ROWS = 1 << 16
-DRAWINGS = 4
+FULL = Plan()
+SHORT = Plan(drawings=2, passes=5)
 LEFT_OUT = ("curse2runo", "kotox", "kosbi")
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     for source in LEFT_OUT if args.leave_out else ():
         kept = [row for row in rows if row["source"] != source]
         path = args.metrics.with_name(f"without_{source}.npz")
-        figures = train(kept, sets, args.seed, path)
+        figures = train(kept, sets, args.seed, path, SHORT)
         path.unlink()
         results[f"without_{source}"] = {n: f for n, f in figures.items() if n.startswith(source)}
     args.metrics.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -70,7 +71,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train(rows: Sequence[Row], sets: Sets, seed: int, path: Path) -> dict[str, Any]:
+def train(
+    rows: Sequence[Row], sets: Sets, seed: int, path: Path, plan: Plan = FULL
+) -> dict[str, Any]:
     """Train on the rows and the corpus, write the weights, and return the figures on the sets."""
     started = time.monotonic()
 
@@ -78,13 +81,14 @@ def train(rows: Sequence[Row], sets: Sets, seed: int, path: Path) -> dict[str, A
         print(f"{time.monotonic() - started:6.0f} s  {what}", flush=True)
 
     torch.manual_seed(seed)
-    drawings = [Encoded(drawing(rows, Share(), seed * DRAWINGS + i)) for i in range(DRAWINGS)]
+    seeds = range(seed * FULL.drawings, seed * FULL.drawings + plan.drawings)
+    drawings = [Encoded(drawing(rows, Share(), each)) for each in seeds]
     vocabulary = Vocabulary.chosen(np.concatenate([each.slots for each in drawings]), ROWS)
     for each in drawings:
         each.index(vocabulary)
-    report(f"{sum(map(len, drawings))} turns in {DRAWINGS} drawings")
+    report(f"{sum(map(len, drawings))} turns in {plan.drawings} drawings")
     reader = Reader(ROWS)
-    fit(reader, drawings, Plan(), report)
+    fit(reader, drawings, plan, report)
     export(reader, vocabulary, path)
     calibration = calibrated(Embedded(weights=path), sets)
     export(reader, vocabulary, path, calibration)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
@@ -18,12 +18,19 @@ from guardrail.integrations.gateway.moderations import result_of
 from guardrail.integrations.gateway.upstream import Asked
 from guardrail.integrations.gateway.watching import Watch
 from guardrail.integrations.openai_wire import Call
-from guardrail.integrations.openai_wire.sse import DONE, Decoder, ServerEvent, encode, to_bytes, to_json
+from guardrail.integrations.openai_wire.sse import (
+    Decoder,
+    ServerEvent,
+    encode,
+    to_bytes,
+    to_json,
+)
 from guardrail.policy import Mode, Policy
 from guardrail.types import Outcome, Stage
 
 __all__ = ["Moderated", "read_moderated"]
 
+_FRAME = ("id", "object", "created", "model")
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -55,11 +62,11 @@ def read_moderated(asked: Asked) -> tuple[Asked, Moderated]:
     if given is None:
         return asked, Moderated(None, chat)
     try:
-        field = _Field.model_validate(given)
+        wanted = _Field.model_validate(given)
     except ValidationError as error:
         message = f"'moderation' is not as it should be: {error.errors()[0]['msg']}"
         raise Fault(400, message, code=None, param="moderation") from None
-    return replace(asked, body=to_bytes(to_json(body))), Moderated(field, chat)
+    return replace(asked, body=to_bytes(to_json(body))), Moderated(wanted, chat)
 
 
 @dataclass(slots=True)
@@ -67,17 +74,18 @@ class Moderated:
     """What one request asks to be told.
 
     Args:
-        field: as it came; None if it asks for nothing.
+        wanted: the field as it came; None if it asks for nothing.
         chat: whether it is about a chat completion.
     """
 
-    field: _Field | None
+    wanted: _Field | None
     chat: bool
     _input: Mapping[str, Any] | None = None
+    _frame: Mapping[str, Any] = field(default_factory=dict)  # of the chunks of a stream
 
     def policy(self, policy: Policy) -> Policy:
         """Return the policy for this request."""
-        sides = _Sides() if self.field is None else self.field.policy or _Sides()
+        sides = _Sides() if self.wanted is None else self.wanted.policy or _Sides()
         update: dict[str, Any] = {}
         if self._blocks(sides.input):
             update = {"check_input": True, "mode": Mode.ENFORCE}
@@ -89,51 +97,56 @@ class Moderated:
         return side is not None and side.mode == "block"
 
     async def judge_input(self, call: Call, watch: Watch) -> None:
-        """Judge what the user said, for the record, unless the policy has had it judged."""
-        if self.field is None:
+        """Judge what the user said, to tell of it only, unless the policy has had it judged."""
+        if self.wanted is None:
             return
-        if not any(one.stage is Stage.INPUT for one in watch.decisions):
-            await watch.guard.areview([call.asked])
-        self._input = self._side([watch.decisions[-1]])
-        watch.decisions.clear()
+        judged = [one for one in watch.decisions if one.stage is Stage.INPUT]
+        if not judged:
+            policy = watch.guard.policy.model_copy(update={"mode": Mode.MONITOR})
+            judged = await Watch(watch.guard, policy).guard.areview([call.asked])
+        self._input = self._side(judged[-1:])
+
+    def refused(self, body: bytes, outcome: Outcome, *, streamed: bool) -> bytes:
+        """Return the body of a refused call, with what was asked for."""
+        if self.wanted is None:
+            return body
+        self._input = self._side([outcome])
+        if not streamed:
+            return self._whole(body, [])
+        return b"".join(self._event(one, []) for one in Decoder().feed(body))
 
     def reply(self, body: bytes, watch: Watch) -> bytes:
         """Return a whole reply, with what was asked for."""
-        if self.field is None:
-            return body
-        reply = json.loads(body)
-        return to_bytes(to_json({**reply, "moderation": self._found(watch.replies)}))
+        return body if self.wanted is None else self._whole(body, watch.replies)
 
     async def events(
         self, first: bytes, events: AsyncIterator[bytes], watch: Watch
     ) -> AsyncIterator[bytes]:
         """Yield the events of a stream, with what was asked for near the end."""
-        last = first
-        if first:
-            yield self._event(first, watch)
-        async for last in events:
-            yield self._event(last, watch)
+        yield self._events(first, watch)
+        async for event in events:
+            yield self._events(event, watch)
 
-    def _event(self, event: bytes, watch: Watch) -> bytes:
-        if self.field is None:
-            return event
-        (one,) = Decoder().feed(event) or (ServerEvent(None, "{}"),)
-        outcomes = list(watch.outcomes.values())
-        if self.chat and one.is_done:
-            return self._chunk(outcomes) + event
-        if not self.chat and one.name in _ENDS:
-            data = one.json()
-            data["response"]["moderation"] = self._found(outcomes or watch.replies[-1:])
-            return encode(ServerEvent(one.name, to_json(data)))
-        return event
+    def _whole(self, body: bytes, outcomes: Sequence[Outcome]) -> bytes:
+        return to_bytes(to_json({**json.loads(body), "moderation": self._found(outcomes)}))
 
-    def _chunk(self, outcomes: Sequence[Outcome]) -> bytes:
-        chunk = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
-        return encode(
-            ServerEvent(
-                None, to_json({**chunk, "choices": [], "moderation": self._found(outcomes)})
-            )
-        )
+    def _events(self, raw: bytes, watch: Watch) -> bytes:
+        if self.wanted is None:
+            return raw
+        outcomes = list(watch.outcomes.values()) or watch.replies[-1:]
+        return b"".join(self._event(one, outcomes) for one in Decoder().feed(raw))
+
+    def _event(self, event: ServerEvent, outcomes: Sequence[Outcome]) -> bytes:
+        raw, data = encode(event), event.json()
+        if self.chat and event.is_done:
+            chunk = {**self._frame, "choices": [], "moderation": self._found(outcomes)}
+            return encode(ServerEvent(None, to_json(chunk))) + raw
+        if self.chat:
+            self._frame = {name: data[name] for name in _FRAME if name in data} or self._frame
+        elif data.get("type") in _ENDS:
+            data["response"]["moderation"] = self._found(outcomes)
+            return encode(ServerEvent(event.name, to_json(data)))
+        return raw
 
     def _found(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         return {"input": self._input, "output": self._side(outcomes)}

@@ -73,8 +73,9 @@ class Passage:
         outcome = await arefusal(call, watch.guard)
         raise_if_unjudged(outcome)
         if outcome is not None:
+            body = moderated.refused(refused(call, outcome), outcome, streamed=call.streamed)
             kind = _SSE if call.streamed else _JSON
-            await send_whole(send, Head(200, [(b"content-type", kind)]), refused(call, outcome))
+            await send_whole(send, Head(200, [(b"content-type", kind)]), body)
             return
         await moderated.judge_input(call, watch)
         async with self._upstream.answering(asked) as response:
@@ -105,8 +106,7 @@ class Passage:
         moderated: Moderated,
         send: Send,
     ) -> None:
-        head = _head(response, _SSE + b"; charset=utf-8")
-        head.headers += _UNBUFFERED
+        head = _head(response, _SSE + b"; charset=utf-8", *_UNBUFFERED)
         body = GuardedAsyncBytes(call, UpstreamBytes(response), watch.guard)
         # It is one; its class does not say so.
         events = cast("AsyncGenerator[bytes, None]", aiter(body))
@@ -156,8 +156,9 @@ async def _judged(call: Call, reply: bytes, watch: Watch) -> bytes:
     return body
 
 
-def _head(response: httpx.Response, kind: bytes) -> Head:
-    return Head(response.status_code, [*reply_headers(response), (b"content-type", kind)])
+def _head(response: httpx.Response, kind: bytes, *more: tuple[bytes, bytes]) -> Head:
+    headers = [*reply_headers(response), (b"content-type", kind), *more]
+    return Head(response.status_code, headers)
 
 
 def _is_stream(response: httpx.Response) -> bool:

@@ -81,7 +81,7 @@ class Upstream:
 
     async def reach(self, seconds: float) -> str | None:
         """Return why the upstream cannot be reached; None if it can."""
-        headers = {"authorization": self._authorization} if self._authorization else None
+        headers = [(b"authorization", self._authorization)] if self._authorization else None
         try:
             response = await self._client.get(
                 f"{self._base}/models", headers=headers, timeout=seconds

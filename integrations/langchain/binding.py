@@ -1,4 +1,4 @@
-"""What is inside of runnables: models to guard, and handlers that would see too much."""
+"""What is inside of runnables: models to guard, and who would see too much."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 
 from guardrail.errors import UnguardedCall
 
-__all__ = ["guarded_models", "refuse_handlers"]
+__all__ = ["guarded_models", "refuse_watched"]
 
 
 def guarded_models(
@@ -55,24 +55,25 @@ def guarded_models(
     return made
 
 
-def refuse_handlers(chain: Runnable[Any, Any]) -> None:
-    """Refuse a chain with callback handlers inside: they would see what is not judged yet.
+def refuse_watched(chain: Runnable[Any, Any]) -> None:
+    """Refuse a chain that hands what is not judged yet to handlers or to a memory of its own.
 
     Raises:
         UnguardedCall: there are some.
     """
     for node in _inside(chain, set()):
-        config = getattr(node, "config", None) or {}
-        if getattr(node, "callbacks", None) or config.get("callbacks") or _listeners(node):
+        if _is_watched(node):
             raise UnguardedCall(
-                f"{type(node).__name__} in the chain has callback handlers of its own, which would "
-                "see replies before they are judged; give them to the guarded chain, or name those "
-                "that may see everything by observers="
+                f"{type(node).__name__} in the chain has callback handlers or a memory of its own, "
+                "which would get replies before they are judged: give them to the guarded chain, "
+                "or guard the model inside; handlers that may see all are named by observers="
             )
 
 
-def _listeners(node: Runnable[Any, Any]) -> bool:
-    return bool(getattr(node, "config_factories", None))
+def _is_watched(node: Runnable[Any, Any]) -> bool:
+    config = getattr(node, "config", None) or {}
+    own = (getattr(node, name, None) for name in ("callbacks", "config_factories", "checkpointer"))
+    return bool(config.get("callbacks")) or any(own)
 
 
 def _inside(value: Any, seen: set[int]) -> Iterator[Runnable[Any, Any]]:

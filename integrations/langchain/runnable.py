@@ -17,7 +17,7 @@ from pydantic import ConfigDict
 
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
-from guardrail.integrations.langchain.binding import refuse_handlers
+from guardrail.integrations.langchain.binding import refuse_watched
 from guardrail.integrations.langchain.dark import aunseen, unseen
 from guardrail.integrations.langchain.outputs import default_wrap, message_of, question_in
 from guardrail.integrations.langchain.passage import Passage, Piece, agated, gated
@@ -50,9 +50,9 @@ def guard_runnable(
         observers: handlers that may see the steps inside, a tracer of one's own, say.
 
     Raises:
-        UnguardedCall: a step has handlers of its own.
+        UnguardedCall: a step has handlers or a memory of its own, which would get all of it.
     """
-    refuse_handlers(chain)
+    refuse_watched(chain)
     return GuardedRunnable(
         chain=chain,
         guard=guard,

@@ -26,7 +26,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel
 
 from guardrail import UnguardedCall
-from guardrail.integrations.langchain import GuardrailMiddleware
+from guardrail.integrations.langchain import GuardrailMiddleware, guard_runnable
 
 from ..conftest import Mode
 from .langchain_agents import ASK, THREAD, Agent, clean
@@ -172,3 +172,9 @@ def test_what_is_no_chat_model_is_refused(mode: Mode) -> None:
 
     with pytest.raises(UnguardedCall):
         Agent(middleware=[Odd(), GuardrailMiddleware(guard_for())]).ask(mode)
+
+
+def test_a_chain_with_a_memory_is_refused() -> None:
+    """Around an agent with a memory there is no guard, for the memory would keep everything."""
+    with pytest.raises(UnguardedCall, match="guard the model inside"):
+        guard_runnable(Agent(cut(BAD), middleware=[]).graph, guard_for(), output_key="messages")

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("langchain_core")
 
+from langchain_core.chat_history import InMemoryChatMessageHistory
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -21,6 +22,7 @@ from langchain_core.runnables import (
     RunnableLambda,
     RunnablePassthrough,
 )
+from langchain_core.runnables.history import RunnableWithMessageHistory
 from langchain_core.tracers.context import collect_runs
 
 from guardrail import ClassifierError, Guard, UnguardedCall
@@ -213,6 +215,9 @@ WATCHED: dict[str, Callable[[Spy], Runnable[Any, Any]]] = {
     "config": lambda spy: PROMPT | scripted(BAD).with_config(callbacks=[spy]),
     "listener": lambda spy: scripted(BAD).with_listeners(on_end=print) | StrOutputParser(),
     "mapping": lambda spy: RunnablePassthrough.assign(a=scripted(BAD, callbacks=[spy])),
+    "history": lambda _: RunnableWithMessageHistory(
+        message_chain(BAD), lambda _: InMemoryChatMessageHistory(), input_messages_key="question"
+    ),
     "closure": lambda spy: _calling(scripted(BAD, callbacks=[spy])),
 }
 
@@ -221,9 +226,10 @@ def _calling(model: Any) -> Runnable[Any, Any]:
     return RunnableLambda(lambda value: model.invoke(value))
 
 
+@pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
 @pytest.mark.parametrize("name", WATCHED)
 def test_handlers_inside_are_refused(name: str) -> None:
-    """Handlers that sit on a step would see all it says: there is no guard around them."""
+    """Handlers and memories that sit on a step would get all it says."""
     with pytest.raises(UnguardedCall, match="observers="):
         guard_runnable(WATCHED[name](Spy()), guard_for())
 

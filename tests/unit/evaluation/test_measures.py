@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -43,6 +43,7 @@ def by_sklearn(rows: Judgement, weight: np.ndarray | None = None) -> dict[str, f
     }
 
 
+@settings(max_examples=50)
 @given(ROWS)
 def test_figures_are_those_of_scikit_learn(rows: list[tuple[bool, bool, float]]) -> None:
     """On any labels, decisions and scores of both kinds."""
@@ -59,6 +60,7 @@ def test_figures_are_those_of_scikit_learn(rows: list[tuple[bool, bool, float]])
             assert figure.value == pytest.approx(value, abs=1e-12)
 
 
+@settings(max_examples=50)
 @given(ROWS, st.integers(0, 2**32 - 1))
 def test_a_resamples_figures_are_scikit_learns_with_weights(
     rows: list[tuple[bool, bool, float]], seed: int
