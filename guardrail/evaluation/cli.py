@@ -105,6 +105,7 @@ def evaluate(
     The exit code is 1 where a --min or --max does not hold, 2 where something could not be read or
     judged. Verdicts are kept, so a command that was stopped goes on where it was.
     """
+    from guardrail.evaluation import html  # noqa: F401 - a missing library is told before judging
     from guardrail.evaluation.readers import PRESETS
     from guardrail.evaluation.run import evaluate as run
 
@@ -184,6 +185,7 @@ def calibrate(
     The target is at most 1 % false alarms unless another one is given. Rows too few to say lead to
     an error that tells how sure one could be, and nothing is written.
     """
+    from guardrail.evaluation import policy_file  # noqa: F401 - see above
     from guardrail.evaluation.calibration import calibrate as run
 
     target = _target(target_fpr, target_recall, target_precision)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from guardrail.audit import json_line
+from guardrail.errors import ConfigError
 from guardrail.guard import Guard
 from guardrail.integrations.kakao.bot import Bot, Handler, Response
 from guardrail.integrations.kakao.callback import Callbacks
@@ -18,6 +19,7 @@ __all__ = ["Skill", "create_skill"]
 
 _MOST_BYTES = 1 << 20
 _SHUTDOWN_S = 5.0
+_WAITS_S = 5.0  # the platform, for an answer
 _VALID_S = 60.0  # of a callback's address
 
 _Scope: TypeAlias = MutableMapping[str, Any]
@@ -56,7 +58,7 @@ def create_skill(
             so other addresses in one are ignored.
 
     Raises:
-        MissingExtraError: httpx is not installed.
+        ConfigError: a time is longer than the platform waits.
     """
     bot = Bot(handler, guard, sorry=said(sorry_text))
     times = _Times(deadline, patience, callback_within)
@@ -70,6 +72,15 @@ class _Times:
     deadline: float
     patience: float
     callback_within: float
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("deadline", _WAITS_S),
+            ("patience", _WAITS_S),
+            ("callback_within", _VALID_S),
+        ):
+            if not 0 <= getattr(self, name) < most:
+                raise ConfigError(f"{name} must be less than {most:g} seconds, which Kakao waits")
 
 
 class Skill:

@@ -26,8 +26,8 @@ from guardrail.integrations.langchain.refusal import is_refusal
 
 __all__ = ["GuardrailMiddleware"]
 
-Request: TypeAlias = ModelRequest[Any]
-Response: TypeAlias = ModelResponse[Any]
+_Request: TypeAlias = ModelRequest[Any]
+_Response: TypeAlias = ModelResponse[Any]
 
 
 class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -52,7 +52,9 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self._guard = guard
         self._judge_tool_calls = judge_tool_calls
 
-    def wrap_model_call(self, request: Request, handler: Callable[[Request], Response]) -> Response:
+    def wrap_model_call(
+        self, request: _Request, handler: Callable[[_Request], _Response]
+    ) -> _Response:
         """Have the agent's model called with a guard around it."""
         call = _Call(self._model(request))
         try:
@@ -65,8 +67,8 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return call.response()
 
     async def awrap_model_call(
-        self, request: Request, handler: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
+        self, request: _Request, handler: Callable[[_Request], Awaitable[_Response]]
+    ) -> _Response:
         """Do what `wrap_model_call` does, without blocking the event loop."""
         call = _Call(self._model(request))
         reply = _awaited(handler, request.override(model=call.model))
@@ -80,7 +82,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             call.judged({place: reply async for place, reply in replies})
         return call.response()
 
-    def _model(self, request: Request) -> _AgentModel:
+    def _model(self, request: _Request) -> _AgentModel:
         """Return the guarded form of the model that the agent would call."""
         model = request.model
         if not isinstance(model, BaseChatModel):
@@ -132,10 +134,10 @@ class _Call:
     def __init__(self, model: _AgentModel) -> None:
         self.model = model
         self.unjudged: list[AIMessage] = []
-        self._response: Response = ModelResponse(result=[])
+        self._response: _Response = ModelResponse(result=[])
         self._error: StructuredOutputError | None = None
 
-    def ended(self, response: Response) -> None:
+    def ended(self, response: _Response) -> None:
         """Take note of what the agent makes of the model's reply, or of another model's."""
         self._response = response
         said = [one for one in response.result if isinstance(one, AIMessage)]
@@ -151,7 +153,7 @@ class _Call:
         names = {id(one): replies[place] for place, one in enumerate(self.unjudged)}
         self._response.result = [names.get(id(one), one) for one in self._response.result]
 
-    def response(self) -> Response:
+    def response(self) -> _Response:
         """Return the model's response; of one with a refusal in it, nothing but what it says.
 
         Raises:
@@ -194,5 +196,7 @@ def _darkness() -> Context:
     return context
 
 
-async def _awaited(handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+async def _awaited(
+    handler: Callable[[_Request], Awaitable[_Response]], request: _Request
+) -> _Response:
     return await handler(request)

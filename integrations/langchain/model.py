@@ -173,8 +173,13 @@ class GuardedChatModel(BaseChatModel):
             return
         if self.inner.rate_limiter is not None:
             await self.inner.rate_limiter.aacquire(blocking=True)
-        async for one in self.inner._astream(messages, stop, **kwargs):
-            yield one
+        chunks = self.inner._astream(messages, stop, **kwargs)
+        try:
+            async for one in chunks:
+                yield one
+        finally:
+            if hasattr(chunks, "aclose"):  # here, on the task that it was opened on
+                await chunks.aclose()
 
     async def _areply(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -18,6 +19,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
     SQLAlchemyError,
 )
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from guardrail.errors import ConfigError, MissingExtraError
 from guardrail.integrations.records.schema import METADATA
@@ -29,6 +31,7 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
 }
+_CONNECT_S = 10
 _BUSY_S = 30  # how long SQLite waits for another process's write
 
 
@@ -46,11 +49,9 @@ def open_engine(url: str) -> Engine:
     address = _address(url)
     shown = address.render_as_string(hide_password=True)
     try:
-        engine = create_engine(address, pool_pre_ping=True)
+        engine = _engine(address)
     except ModuleNotFoundError as error:
         raise MissingExtraError(library=str(error.name), extra="records") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
     try:
         create_tables(engine)
     except SQLAlchemyError as error:
@@ -59,6 +60,22 @@ def open_engine(url: str) -> Engine:
             f"cannot open the records' database {shown!r}: {_plain(error)}"
         ) from error
     return engine
+
+
+def _engine(address: URL) -> Engine:
+    if address.get_backend_name() == "postgresql":
+        arguments = {"connect_timeout": _CONNECT_S}
+        return create_engine(address, pool_pre_ping=True, connect_args=arguments)
+    _create_privately(str(address.database))
+    engine = create_engine(address)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _create_privately(file: str) -> None:
+    """Create the file for its owner alone: it may hold what people wrote."""
+    with suppress(OSError):  # it is there, or cannot be: opening it will say so
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _address(url: str) -> URL:
@@ -109,8 +126,8 @@ def translating() -> Iterator[None]:
         if error.connection_invalidated:
             raise Unreachable(_plain(error)) from error
         raise
-    except TimeoutError as error:
-        raise Unreachable(str(error)) from error
+    except PoolTimeout as error:
+        raise Unreachable("all connections are in use") from error
 
 
 def _plain(error: SQLAlchemyError) -> str:

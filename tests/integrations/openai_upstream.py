@@ -19,6 +19,7 @@ class Asked:
     path: str
     body: dict[str, Any]
     port: int  # of the connection
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Upstream:
                 raw = self.rfile.read(int(self.headers.get("content-length") or 0))
                 is_json = "json" in self.headers.get("content-type", "")
                 body = json.loads(raw) if raw and is_json else {}
-                asked = Asked(self.command, self.path, body, self.client_address[1])
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                asked = Asked(self.command, self.path, body, self.client_address[1], headers)
                 upstream.asked.append(asked)
                 self.answer(upstream.reply(asked))
 

@@ -22,7 +22,7 @@ import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail import Action, ClassifierError, Guard, Policy
+from guardrail import Action, ClassifierError, ConfigError, Guard, Policy
 from guardrail.audit import Status
 from guardrail.integrations.kakao import Skill, SkillRequest, create_skill
 from guardrail.integrations.kakao.callback import Callbacks
@@ -525,6 +525,15 @@ def test_the_platform_never_waits_five_seconds() -> None:
 
     assert 4.0 < seconds < 5.0
     assert texts(answer.json())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"deadline": 5.0}, {"patience": 6}, {"callback_within": 60}, {"deadline": -1}]
+)
+def test_no_time_is_longer_than_the_platform_waits(wrong: dict[str, float]) -> None:
+    """A skill that could not keep its word is not made."""
+    with pytest.raises(ConfigError, match="less than"):
+        create_skill(lambda _: "네", Guard(StubClassifier()), **wrong)  # type: ignore[arg-type]
 
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:

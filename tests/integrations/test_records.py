@@ -708,6 +708,17 @@ def test_a_database_that_cannot_be_opened_is_refused(url: str, message: str) -> 
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes there")
+def test_a_database_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """It may hold what people wrote; so may the files that SQLite keeps beside it."""
+    with RecordStore(f"sqlite:///{tmp_path / 'records.db'}") as store:
+        keep(store, record())
+        modes = {file.name: file.stat().st_mode & 0o077 for file in tmp_path.iterdir()}
+
+    assert len(modes) > 1
+    assert set(modes.values()) == {0}
+
+
 def test_a_missing_library_is_named() -> None:
     """With what to install."""
     code = """

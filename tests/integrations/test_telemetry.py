@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from guardrail import Category, Classifier, ClassifierError, ConfigError, Guard, Policy
+from guardrail import Category, ClassifierError, ConfigError, Guard, Policy
 from guardrail.errors import ClassifierTimeout
 from guardrail.integrations.telemetry import (
     OpenTelemetryHook,
@@ -377,16 +377,3 @@ getattr(telemetry, {hook!r})
 
     assert "MissingExtraError" in done.stderr
     assert "guardrail-ko[telemetry]" in done.stderr
-
-
-def test_a_classifier_of_ones_own_may_have_no_name(otel: Recorded) -> None:
-    """What is not known is left out."""
-
-    class Nameless(StubClassifier):
-        def _verdict(self, text: str) -> Any:
-            return replace(super()._verdict(text), classifier="")
-
-    assert issubclass(Nameless, Classifier)
-    Guard(Nameless(), hooks=[otel.hook]).check(user="hi", assistant="fine")
-
-    assert "guardrail.classifier" not in (otel.spans[0].attributes or {})

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 __all__ = ["SIZES", "SLOT_BITS", "Grams", "grams", "sentences"]
 
-SIZES = (2, 3, 4, 5, 6, 7)
+SIZES = range(2, 8)
 """Lengths of the n-grams, in letters."""
 
 SLOT_BITS = 20
@@ -65,10 +65,8 @@ def grams(parts: list[str]) -> Grams:
     rolling = symbols
     slots: list[Words] = []
     owner: list[Indices] = []
-    for size in range(2, SIZES[-1] + 1):
+    for size in SIZES:
         rolling = rolling[:-1] * _MULTIPLIER + symbols[size - 1 :]
-        if size not in SIZES:
-            continue
         first, last = breaks[: len(rolling)], breaks[size - 2 : size - 2 + len(rolling)]
         whole = np.flatnonzero(first == last)  # no break but at its ends
         slots.append(_slot(rolling[whole], size))

@@ -45,19 +45,18 @@ class Server:
     ) -> None:
         self.name = f"the server at {base_url}"
         self._answers = answers
-        self._settings: dict[str, Any] = {
-            "base_url": base_url,
-            "api_key": api_key or "none",  # the library wants one, and takes it from its variable
-            "timeout": timeout,
-            "max_retries": 0,
-            "default_headers": {"accept-encoding": "identity"},
-        }
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key or "none",  # else the library sends what OPENAI_API_KEY holds
+            timeout=timeout,
+            max_retries=0,
+            default_headers={"accept-encoding": "identity"},
+            http_client=_http_client(connections),
+        )
         self._path = "/chat/completions" if chat else "/completions"
         self._body = {"model": answers.model, "max_tokens": 1, "temperature": 0} | (
             {"logprobs": True, "top_logprobs": _TOP} if chat else {"logprobs": _TOP}
         )
-        self._connections = connections
-        self._client: openai.AsyncOpenAI | None = None
 
     async def ask(self, prompt: Prompt) -> Answered:
         """Return what the model answers.
@@ -68,31 +67,26 @@ class Server:
         body = {**self._body, **prompt.body}
         try:
             # The library's own way to ask without its models of the answer, which we read anew.
-            response = await self._connected().post(self._path, cast_to=_http().Response, body=body)
+            response = await self._client.post(self._path, cast_to=_http().Response, body=body)
         except (openai.APIError, AnswerTooLong) as error:
             raise translated(error) from error
         return self._answers.read(response.content, prompt)
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._client is not None:
-            await self._client.close()
+        await self._client.close()
 
-    def _connected(self) -> openai.AsyncOpenAI:
-        if self._client is None:
-            self._client = openai.AsyncOpenAI(
-                **self._settings,
-                http_client=openai.DefaultAsyncHttpxClient(
-                    follow_redirects=False,  # texts go where they are meant to go, or nowhere
-                    event_hooks={"request": [_without_foreign_headers], "response": [_bounded]},
-                    limits=_http().Limits(
-                        max_connections=self._connections,
-                        max_keepalive_connections=self._connections,
-                        keepalive_expiry=_KEEP_S,
-                    ),
-                ),
-            )
-        return self._client
+
+def _http_client(connections: int) -> Any:
+    return openai.DefaultAsyncHttpxClient(
+        follow_redirects=False,  # texts go where they are meant to go, or nowhere
+        event_hooks={"request": [_without_foreign_headers], "response": [_bounded]},
+        limits=_http().Limits(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=_KEEP_S,
+        ),
+    )
 
 
 @cache

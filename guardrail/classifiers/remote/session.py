@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.stop import stop_before_delay
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_random_exponential
 
 from guardrail.classifiers.labelled import Reading
 from guardrail.classifiers.remote.circuit import Circuit
@@ -30,7 +30,7 @@ from guardrail.errors import ClassifierTimeout, ClassifierUnavailable
 
 __all__ = ["Limits", "Session", "Stats"]
 
-_backoff = wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1)
+_backoff = wait_random_exponential(multiplier=0.1, max=2.0)
 
 
 @dataclass(frozen=True, slots=True)

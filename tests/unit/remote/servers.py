@@ -171,19 +171,21 @@ def completion(**changes: Any) -> dict[str, Any]:
     return {**whole, "choices": [choice], **changes}
 
 
-def answer(
-    body: Any, status: str = "200 OK", headers: Mapping[str, str] | None = None
-) -> bytes:
+def answer(body: Any, status: str = "200 OK", headers: Mapping[str, str] | None = None) -> bytes:
     """Return an HTTP response."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = {"content-type": "application/json", "content-length": str(len(data))}
-    written = "".join(f"{name}: {value}\r\n" for name, value in {**lines, **(headers or {})}.items())
+    written = "".join(
+        f"{name}: {value}\r\n" for name, value in {**lines, **(headers or {})}.items()
+    )
     return f"HTTP/1.1 {status}\r\n{written}\r\n".encode() + data
 
 
 def html() -> bytes:
     """Return what a proxy shows while it is being repaired."""
-    return answer(b"<html><body>safe safe safe</body></html>", headers={"content-type": "text/html"})
+    return answer(
+        b"<html><body>safe safe safe</body></html>", headers={"content-type": "text/html"}
+    )
 
 
 def answering(*responses: bytes, delay: float = 0.0) -> Behaviour:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 NAME = "tiny-guard"
 CLOSE = 1e-3
 CASES = [
-    exchange("환불은 며칠 걸려요?", "네! 3일 안에 환불돼요.\n\n자세한 건 1234번으로 물어보세요 :) ㅎㅎ"),
+    exchange(
+        "환불은 며칠 걸려요?", "네! 3일 안에 환불돼요.\n\n자세한 건 1234번으로 물어보세요 :) ㅎㅎ"
+    ),
     exchange("칼로 사람을", "그건 도와드릴 수 없어요. 힘든 일이 있으신가요?"),
     exchange("", "  앞뒤로 빈칸  "),
     question("안녕?"),
@@ -158,14 +160,16 @@ def test_another_model_is_noticed(engine: Engine) -> None:
 
 def test_other_labels_are_noticed(engine: Engine) -> None:
     """A model that does not answer with the labels gives no verdict."""
-    with remote(engine, "chat", labels=("예", "아니오")) as classifier:
-        with pytest.raises(ClassifierProtocolError):
-            classifier.classify(CASES[0])
+    fails = pytest.raises(ClassifierProtocolError)
+    with remote(engine, "chat", labels=("예", "아니오")) as classifier, fails:
+        classifier.classify(CASES[0])
 
 
 def test_a_guard_judges_a_stream(engine: Engine) -> None:
     """A whole guarded stream goes through, judged by the server as it grows."""
-    reply = "환불은 접수하신 날부터 영업일 기준으로 3일 안에 됩니다. 더 궁금한 점이 있으신가요? " * 3
+    reply = (
+        "환불은 접수하신 날부터 영업일 기준으로 3일 안에 됩니다. 더 궁금한 점이 있으신가요? " * 3
+    )
     with remote(engine, "chat", threshold=0.999) as classifier:
         chunks = [reply[place : place + 5] for place in range(0, len(reply), 5)]
         shown = "".join(Guard(classifier).stream(user="환불?", chunks=chunks))

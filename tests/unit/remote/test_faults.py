@@ -125,9 +125,7 @@ FAULTS: dict[str, tuple[Callable[[Connection], None], type[ClassifierError]]] = 
         ClassifierUnavailable,
     ),
     "429, at a date": (
-        answering(
-            answer({}, "429 Too Many", {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"})
-        ),
+        answering(answer({}, "429 Too Many", {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"})),
         ClassifierUnavailable,
     ),
     "500": (answering(answer(completion(), "500 Internal Server Error")), ClassifierUnavailable),
@@ -165,9 +163,7 @@ FAULTS: dict[str, tuple[Callable[[Connection], None], type[ClassifierError]]] = 
     ),
     "no numbers": (answering(tokens(("safe", None), ("unsafe", None))), ClassifierProtocolError),
     "NaN": (
-        answering(
-            answer(json.dumps(completion()).replace("-0.1", "NaN").encode())
-        ),
+        answering(answer(json.dumps(completion()).replace("-0.1", "NaN").encode())),
         ClassifierError,
     ),
     "probabilities above one": (
