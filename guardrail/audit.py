@@ -71,7 +71,7 @@ class AuditRecord:
         categories: probability of each category, where known.
         classifier: who judged.
         error: what went wrong, as "ErrorType: message".
-        seconds: from the question to the decision.
+        seconds: that judging took; of a stream, all its checks together.
         user: the user's words, masked, or their hash, or None; see `RecordText`.
         reply: the reply as the bot wrote it, masked, or its hash, or None.
         id: unique.

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from guardrail.flow import Classify, Command, Flow, Now, Record, decide_many, review, time_for
 from guardrail.policy import Policy
 from guardrail.types import Conversation, Outcome, Role, Turn
-from guardrail.window import Window
+from guardrail.window import Cut, Window
 
 __all__ = [
     "Begin",
@@ -114,7 +114,6 @@ def gate(
         window: when the growing reply is judged; None holds the whole of it.
         shape: reads and writes the events.
     """
-    started = yield Now()
     if policy.check_input:
         outcome = yield from review(asked, policy)
         if outcome.blocked:
@@ -122,12 +121,12 @@ def gate(
             for lane in shape.lanes:
                 yield from map(Emit, shape.refuse(lane, outcome))
             return dict.fromkeys(shape.lanes, outcome)
-    lanes = yield from _Gate(asked, policy, window, shape).run()
-    seconds = (yield Now()) - started
+    state = _Gate(asked, policy, window, shape)
+    lanes = yield from state.run()
     judged = {key: lane for key, lane in lanes.items() if not lane.dropped}
     outcomes = {key: lane.final for key, lane in judged.items()}
     for key, lane in judged.items():
-        yield Record(lane.conversation(lane.length), outcomes[key], seconds)
+        yield Record(lane.conversation(lane.length), outcomes[key], state.seconds)
     return outcomes
 
 
@@ -143,12 +142,12 @@ class _Lane:
     fresh: list[str] = field(default_factory=list)  # what has come after it
     length: int = 0
     judged: int = 0  # by the last check
-    cleared: int = 0  # by the last check that passed
+    cleared: int = 0  # may be shown, by the checks that passed
     shown: int = 0
     strikes: int = 0  # checks in a row that did not pass
     outcome: Outcome | None = None  # of the last check
-    closed: bool = False  # ended in a refusal: its own, or one of its group's
-    dropped: bool = False  # the refusal was another lane's
+    closed: bool = False  # ended before its end, in its group's refusal or for want of text
+    dropped: bool = False  # has no outcome of its own: its group's is another lane's
 
     @property
     def final(self) -> Outcome:
@@ -181,13 +180,13 @@ class _Lane:
             self.fresh = [fresh[missing:]]
         return (*self.asked, Turn(Role.ASSISTANT, self.checked[:end]))
 
-    def settle(self, judged: int, outcome: Outcome) -> None:
+    def settle(self, cut: Cut, outcome: Outcome) -> None:
         """Take note of a check."""
-        self.judged, self.outcome = judged, outcome
+        self.judged, self.outcome = cut.judge, outcome
         if outcome.blocked:
             self.strikes += 1
         else:
-            self.cleared, self.strikes = judged, 0
+            self.cleared, self.strikes = max(self.cleared, cut.show), 0
 
 
 class _Gate(Generic[E]):
@@ -202,7 +201,9 @@ class _Gate(Generic[E]):
         self._shape = shape
         self._lanes: dict[Lane, _Lane] = {key: _Lane(asked) for key in shape.lanes}
         self._held: deque[tuple[E, Lane | None, int]] = deque()  # event, its lane, its end there
-        self._checking: dict[Lane, int] = {}  # lanes being judged, and up to where
+        self._checking: dict[Lane, Cut] = {}  # lanes being judged, and up to where
+        self._began = 0.0  # the check under way, by the clock
+        self.seconds = 0.0  # that checks have taken
         self._refused: set[Hashable] = set()  # groups that have ended in a refusal
         self._ended = False
         self._opened = False  # nothing at all leaves before the first decision
@@ -212,6 +213,7 @@ class _Gate(Generic[E]):
         while not self._ended or not all(map(self._is_done, self._lanes.values())):
             if due := self._due():
                 self._checking = due
+                self._began = yield Now()
                 yield Begin(Classify(self._conversations(), time_for(len(due), self._policy)))
             match (yield Next()):
                 case Chunk(event):
@@ -229,26 +231,31 @@ class _Gate(Generic[E]):
     def _is_done(self, lane: _Lane) -> bool:
         return lane.closed or lane.is_judged_whole
 
-    def _due(self) -> dict[Lane, int]:
+    def _due(self) -> dict[Lane, Cut]:
         """Return the lanes to judge now, and up to where; none to let things go on as they are."""
         if self._ended:
-            whole = {
-                key: lane.length for key, lane in self._lanes.items() if not self._is_done(lane)
-            }
-            return {} if whole == self._checking else whole
+            return self._due_at_the_end()
         if self._checking or self._window is None:
             return {}
-        ends = {key: self._cut(lane, self._window) for key, lane in self._lanes.items()}
-        return {key: end for key, end in ends.items() if end is not None}
+        cuts = {key: self._cut(lane, self._window) for key, lane in self._lanes.items()}
+        return {key: cut for key, cut in cuts.items() if cut is not None}
 
-    def _cut(self, lane: _Lane, window: Window) -> int | None:
+    def _due_at_the_end(self) -> dict[Lane, Cut]:
+        left = {key: lane.length for key, lane in self._lanes.items() if not self._is_done(lane)}
+        whole = {key: Cut(end, end) for key, end in left.items()}
+        if left != {key: cut.judge for key, cut in self._checking.items()}:
+            return whole
+        self._checking = whole  # the check under way happens to cover it all
+        return {}
+
+    def _cut(self, lane: _Lane, window: Window) -> Cut | None:
         if lane.closed or lane.length - lane.judged < window.soft(lane.judged):
             return None
         cut = window.cut(lane.judged, lane.unchecked())
-        return None if cut is None else lane.judged + cut
+        return None if cut is None else Cut(lane.judged + cut.judge, lane.judged + cut.show)
 
     def _conversations(self) -> list[Conversation]:
-        return [self._lanes[key].conversation(end) for key, end in self._checking.items()]
+        return [self._lanes[key].conversation(cut.judge) for key, cut in self._checking.items()]
 
     def _take(self, event: E) -> None:
         key, text = self._shape.read(event)
@@ -262,18 +269,32 @@ class _Gate(Generic[E]):
     def _end(self) -> None:
         self._ended = True
         for key, lane in self._lanes.items():
-            if lane.strikes and lane.is_judged_whole and not lane.closed:  # held to the end
+            if not lane.length and self._has_text_elsewhere(key):
+                lane.closed = lane.dropped = True
+            if lane.closed or not lane.is_judged_whole:
+                continue
+            if lane.strikes:  # held, and nothing has come to clear it
                 self._close(key, lane)
+            else:
+                lane.cleared = lane.length
+
+    def _has_text_elsewhere(self, key: Lane) -> bool:
+        """Whether another lane of the group has text, so that an empty one need not be judged."""
+        group = self._shape.group(key)
+        return any(
+            lane.length for other, lane in self._lanes.items() if self._shape.group(other) == group
+        )
 
     def _settle(self, answers: Any) -> Flow[None]:
         """Decide about the lanes that were being judged."""
+        self.seconds += (yield Now()) - self._began
         conversations, checked, self._checking = self._conversations(), self._checking, {}
         outcomes = yield from decide_many(conversations, answers, self._policy)
-        for (key, end), outcome in zip(checked.items(), outcomes, strict=True):
+        for (key, cut), outcome in zip(checked.items(), outcomes, strict=True):
             lane = self._lanes[key]
             if lane.closed:  # by another of its group
                 continue
-            lane.settle(end, outcome)
+            lane.settle(cut, outcome)
             if outcome.blocked and self._is_decisive(lane, outcome):
                 self._close(key, lane)
             self._opened = self._opened or lane.closed or not outcome.blocked

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Window", "sentence_end"]
+__all__ = ["Cut", "Window", "sentence_end"]
 
 # Full stops count once something follows them ("3." may become "3.5"); Korean verb endings when a
 # space does; newlines, ideographic marks and runs of chat letters by themselves.
 _SENTENCE_END = re.compile(
     r"(?:[.!?~]+[\"')\]”’」』]*(?=\s)|[다요죠까네](?=\s)|[…。！？]+|\^\^|[ㅋㅎㅠㅜ]{2,}(?=[^ㅋㅎㅠㅜ])|\n)\s*"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place at which a growing text is judged, in characters from some start.
+
+    Args:
+        judge: up to where it is judged.
+        show: up to where it may be shown if that passes; a word that may go on is not shown.
+    """
+
+    judge: int
+    show: int
 
 
 class Window(BaseModel):
@@ -26,6 +40,8 @@ class Window(BaseModel):
         first: characters after which the first check comes, unless a sentence ends before.
         growth: share of the checked length by which the reply grows until the next check.
         most: characters at most until the next check.
+        tail: characters held back where no sentence ends, so that what comes next is judged with
+            them: no part of an unsafe phrase this long is shown for being cut in two.
         early_threshold: score from which an unsafe prefix ends the stream; below it the text is
             held until a later check decides. None goes by the policy alone, as the end does.
         in_a_row: unsafe prefixes in a row that end the stream.
@@ -36,6 +52,7 @@ class Window(BaseModel):
     first: Annotated[int, Field(ge=1)] = 32
     growth: Annotated[float, Field(gt=0.0)] = 0.5
     most: Annotated[int, Field(ge=1)] = 400
+    tail: Annotated[int, Field(ge=0)] = 16
     early_threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     in_a_row: Annotated[int, Field(ge=1)] = 1
 
@@ -47,8 +64,8 @@ class Window(BaseModel):
         """Return the new characters after which the reply is judged wherever it stands."""
         return self.first if judged == 0 else self.soft(judged) * 3 // 2
 
-    def cut(self, judged: int, fresh: str) -> int | None:
-        """Return how much of the fresh text to judge now, in characters; None for not yet.
+    def cut(self, judged: int, fresh: str) -> Cut | None:
+        """Return how much of the fresh text to judge now; None for not yet.
 
         Args:
             judged: characters already judged.
@@ -56,8 +73,8 @@ class Window(BaseModel):
         """
         end = sentence_end(fresh, self.soft(judged))
         if end is not None:
-            return end
-        return len(fresh) if len(fresh) >= self.hard(judged) else None
+            return Cut(end, end)
+        return Cut(len(fresh), len(fresh) - self.tail) if len(fresh) >= self.hard(judged) else None
 
 
 def sentence_end(text: str, least: int) -> int | None:

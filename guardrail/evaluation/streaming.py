@@ -53,7 +53,8 @@ def checkpoints(text: str, window: Window | None, chunk: int = _CHUNK) -> list[i
 def _cut(text: str, judged: int, arrived: int, window: Window | None) -> int | None:
     if window is None or arrived - judged < window.soft(judged):
         return None
-    return window.cut(judged, text[judged:arrived])
+    cut = window.cut(judged, text[judged:arrived])
+    return None if cut is None else cut.judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Played:
     Args:
         blocked: whether it ended in a refusal.
         at: characters judged by the check that decided.
-        shown: characters that the user had seen by then.
+        shown: characters that the user had seen by then, or a few more: a held tail counts as seen.
         checks: how many there were.
         read: characters judged in all of them.
         first: characters that had to come before any were shown; the whole where none were.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import httpx
@@ -33,6 +34,9 @@ _JSON = b"application/json"
 _SSE = b"text/event-stream"
 # Nothing on the way may collect the events of a stream, or change them.
 _UNBUFFERED = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
+
+# What JSON of unexpected types or depth makes the code that reads it raise.
+_STRANGE = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
 class Passage:
@@ -111,7 +115,8 @@ class Passage:
         # It is one; its class does not say so.
         events = cast("AsyncGenerator[bytes, None]", aiter(body))
         try:
-            first = await anext(events, b"")
+            with _reading():
+                first = await anext(events, b"")
             raise_if_unjudged(next(iter(watch.replies), None))
             changed = moderated.events(first, events, watch)
             await send_stream(send, head, changed, self._keep_alive)
@@ -134,6 +139,8 @@ def _read(asked: Asked) -> Call | None:
         return read_call(asked.method, asked.path, lambda: _json_object(asked.body))
     except UnguardedCall as error:
         raise Fault(501, str(error), code="unguarded_call") from None
+    except _STRANGE:
+        raise Fault(400, "a field of the body is of a wrong type", code=None) from None
 
 
 def _json_object(body: bytes) -> bytes:
@@ -146,12 +153,19 @@ def _json_object(body: bytes) -> bytes:
     return body
 
 
-async def _judged(call: Call, reply: bytes, watch: Watch) -> bytes:
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise what reading a strange reply ends in as a fault of the upstream."""
     try:
-        body = await aanswer(call, reply, watch.guard)
-    except (UnguardedCall, RecursionError) as error:
+        yield
+    except (UnguardedCall, *_STRANGE) as error:
         message = "the upstream's reply is of no kind that can be judged"
         raise Fault(502, message, code="upstream_invalid_reply") from error
+
+
+async def _judged(call: Call, reply: bytes, watch: Watch) -> bytes:
+    with _reading():
+        body = await aanswer(call, reply, watch.guard)
     raise_if_unjudged(next(iter(watch.replies), None))
     return body
 

@@ -45,7 +45,8 @@ def create_skill(
 
     Args:
         handler: takes a `SkillRequest` and returns the reply: a text, or a response of version 2.0
-            as a dict. A `def` runs on a thread; an `async def` must not block the event loop.
+            as a dict. A `def` runs on one of 32 threads; an `async def` must not block the event
+            loop.
         guard: judges.
         waiting_text: said at once where the answer may come later, through the callback. The
             block shows it as `{{#webhook.text}}`.

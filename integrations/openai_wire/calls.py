@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,16 +25,20 @@ __all__ = [
 
 # Paths whose answers hold no reply of a model: vectors, verdicts, names, the caller's own files,
 # and the caller's own words spoken or written down. Whatever is not listed here is refused.
-_WITHOUT_REPLY = (
-    *("POST embeddings", "POST moderations", "POST responses/input_tokens"),
-    *("GET models", "GET models/*", "DELETE models/*"),
-    *("GET files", "POST files", "GET files/?", "DELETE files/?"),
-    *("POST uploads", "POST uploads/?/parts", "POST uploads/?/complete", "POST uploads/?/cancel"),
-    *("GET vector_stores", "POST vector_stores", "* vector_stores/*"),
-    *("GET fine_tuning/jobs", "POST fine_tuning/jobs", "* fine_tuning/jobs/*"),
-    *("POST audio/speech", "POST audio/transcriptions", "POST audio/translations"),
-    *("DELETE chat/completions/?", "DELETE responses/?"),
-)
+# A ? is one segment, a * at the end all that follow.
+_WITHOUT_REPLY = {
+    "GET": (
+        *("models", "models/*", "files", "files/?"),
+        *("vector_stores", "vector_stores/*", "fine_tuning/jobs", "fine_tuning/jobs/*"),
+    ),
+    "POST": (
+        *("embeddings", "moderations", "responses/input_tokens", "files"),
+        *("uploads", "uploads/?/parts", "uploads/?/complete", "uploads/?/cancel"),
+        *("vector_stores", "vector_stores/*", "fine_tuning/jobs", "fine_tuning/jobs/*"),
+        *("audio/speech", "audio/transcriptions", "audio/translations"),
+    ),
+    "DELETE": ("models/*", "files/?", "vector_stores/*", "chat/completions/?", "responses/?"),
+}
 _ERROR_FIELDS = ("message", "type", "param", "code", "innererror", "status")
 _ROLES = {
     "system": Role.SYSTEM,
@@ -54,17 +57,17 @@ def carries_no_reply(method: str, path: str) -> bool:
         method: of the request.
         path: below the API's base, without slashes around it: `models/gpt-5`.
     """
-    request = f"{method} {path}"
-    return ".." not in path and any(_matches(request, pattern) for pattern in _WITHOUT_REPLY)
+    segments = path.split("/")
+    known = _WITHOUT_REPLY.get(method, ())
+    return ".." not in segments and any(_matches(segments, pattern) for pattern in known)
 
 
-def _matches(request: str, pattern: str) -> bool:
-    """Whether a request is as in the pattern: ? is one segment of the path, * is anything."""
-    if "?" not in pattern:
-        return fnmatch.fnmatchcase(request, pattern)
-    wanted, given = pattern.split("/"), request.split("/")
-    return len(wanted) == len(given) and all(
-        want in ("?", one) and one for want, one in zip(wanted, given, strict=True)
+def _matches(segments: list[str], pattern: str) -> bool:
+    wanted = pattern.split("/")
+    if wanted[-1] == "*" and len(segments) >= len(wanted):
+        wanted[-1:] = ["?"] * (len(segments) - len(wanted) + 1)
+    return len(segments) == len(wanted) and all(
+        want == one or (want == "?" and one) for want, one in zip(wanted, segments, strict=True)
     )
 
 

@@ -109,7 +109,9 @@ def test_the_request_goes_upstream_as_it_came(safe: Served) -> None:
     """Fields that nobody here knows go along, to the byte; so does the query."""
     raw = json.dumps({**BODY, "no_such_field": {"가": [1.0, None]}}).encode()
     url = f"{safe.url}/chat/completions?api-version=7"
-    httpx.post(url, content=raw, headers={"content-type": "application/json", "x-mine": "가".encode()})
+    httpx.post(
+        url, content=raw, headers={"content-type": "application/json", "x-mine": "가".encode()}
+    )
     asked = safe.upstream.asked[-1]
 
     assert asked.body == json.loads(raw)

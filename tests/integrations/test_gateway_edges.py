@@ -64,7 +64,10 @@ def test_errors_of_the_upstream_pass_as_they_are() -> None:
 
 def test_paths_without_a_reply_pass(plain: Served) -> None:
     """Lists of models, vectors and the like go through, with their status and type."""
-    listed = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
+    listed = {
+        "object": "list",
+        "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}],
+    }
     with serving(lambda _: Said(listed)) as served, served.client() as client:
         assert [model.id for model in client.models.list()] == ["m"]
         assert served.upstream.asked[-1].headers["authorization"] == "Bearer client-key"
@@ -176,16 +179,51 @@ def test_readiness_needs_a_classifier() -> None:
     with serving(says(SAFE), guard) as served:
         ready = httpx.get(f"{served.root}/readyz")
 
-    assert (ready.status_code, ready.json()) == (503, {"classifier": "RuntimeError", "upstream": "ok"})
+    assert (ready.status_code, ready.json()) == (
+        503,
+        {"classifier": "RuntimeError", "upstream": "ok"},
+    )
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"choices": "x"}', b"[" * 100_000])
+STRANGE_REPLIES = [
+    *(b"<html>", b"{}", b"[]", b"[" * 100_000, b'{"choices": "x"}', b'{"choices": [1]}'),
+    b'{"output": [{"type": "message", "content": [{"type": [], "text": "x"}]}]}',
+    b'{"output": [{"type": {}, "content": 1}], "choices": [{"message": {"tool_calls": [[1]]}}, 2]}',
+]
+
+
+@pytest.mark.parametrize("body", STRANGE_REPLIES)
 def test_a_reply_of_no_known_kind_is_not_shown(body: bytes) -> None:
     """What cannot be read cannot be judged."""
     with serving(lambda _: Said(body)) as served:
-        answer = post(served)
+        answers = [post(served), post(served, path="responses")]
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_invalid_reply")
+    for answer in answers:
+        assert answer.status_code in (200, 502)
+        if answer.status_code == 502:
+            assert answer.json()["error"]["code"] == "upstream_invalid_reply"
+        else:  # read, with nothing in it that could be judged
+            assert [part for item in answer.json()["output"] for part in item["content"]] == []
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses"])
+def test_a_stream_of_strange_events_is_not_shown(path: str) -> None:
+    """Events of wrong types end in an error, or are left out."""
+    events = [
+        {
+            "object": "chat.completion.chunk",
+            "choices": [{"index": 0, "delta": {"tool_calls": [[]]}}],
+        },
+        {"type": "response.output_text.delta", "output_index": [], "delta": MARKER},
+        {"type": [], "choices": {}},
+        {"object": [], "choices": [[]]},
+    ]
+    said = [*map(sse, events), sse("[" * 100_000)]
+    with serving(lambda _: Said(said)) as served:
+        answer = post(served, {**BODY, "stream": True}, path)
+
+    assert answer.status_code in (200, 502)
+    assert MARKER not in answer.text
 
 
 def test_redirects_are_not_passed_on() -> None:
@@ -210,28 +248,24 @@ def test_gateway_keys_let_in_and_go_no_further(header: str) -> None:
     assert OTHER not in json.dumps(dict(seen))
 
 
-@pytest.mark.parametrize("key", [None, "Bearer", "Bearer gate-key", f"Basic {KEY}", f"Bearer {KEY}x"])
-def test_nobody_comes_in_without_a_key(key: str | None) -> None:
-    """All paths are shut, but for those by which one sees whether it lives."""
-    headers = {} if key is None else {"authorization": key}
-    with serving(says(SAFE), keys=(KEY,)) as served:
-        shut = [
-            httpx.request(method, f"{served.root}{path}", headers=headers)
-            for method, path in [
-                ("POST", "/v1/chat/completions"),
-                ("POST", "/v1/guard/check"),
-                ("GET", "/v1/models"),
-                ("GET", "/metrics"),
-                ("GET", "/openapi.json"),
-                ("GET", "/"),
-            ]
-        ]
-        alive = httpx.get(f"{served.root}/healthz", headers=headers)
+WRONG = (None, "Bearer", "Bearer gate-key", f"Basic {KEY}", f"Bearer {KEY}x")
 
+
+def test_nobody_comes_in_without_a_key() -> None:
+    """All paths are shut, but for those by which one sees whether it lives."""
+    doors = [
+        *(("POST", "/v1/chat/completions"), ("POST", "/v1/guard/check"), ("GET", "/v1/models")),
+        *(("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/"), ("GET", "/nowhere")),
+    ]
+    with serving(says(SAFE), keys=(KEY,)) as served, httpx.Client(base_url=served.root) as client:
+        for key in WRONG:
+            headers = {} if key is None else {"authorization": key}
+            shut = [client.request(method, path, headers=headers) for method, path in doors]
+
+            assert {reply.status_code for reply in shut} == {401}
+            assert shut[0].json()["error"]["code"] == "invalid_api_key"
+        assert client.get("/healthz").status_code == 200
         assert served.upstream.asked == []
-    assert {reply.status_code for reply in shut} == {401}
-    assert shut[0].json()["error"]["code"] == "invalid_api_key"
-    assert alive.status_code == 200
 
 
 def test_the_clients_own_key_goes_upstream_beside_the_gateways() -> None:
@@ -247,7 +281,10 @@ def test_the_clients_own_key_goes_upstream_beside_the_gateways() -> None:
 def test_keys_are_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     """Nor in what a setting looks like."""
     config = GatewayConfig(upstream="http://x/v1", keys=(KEY,), upstream_key=OWN)
-    with caplog.at_level(logging.DEBUG), serving(says(SAFE), keys=(KEY,), upstream_key=OWN) as served:
+    with (
+        caplog.at_level(logging.DEBUG),
+        serving(says(SAFE), keys=(KEY,), upstream_key=OWN) as served,
+    ):
         post(served, headers={"authorization": f"Bearer {KEY}"})
         post(served, headers={"authorization": "Bearer wrong-key"})
 
@@ -305,7 +342,10 @@ class Process:
             self.port = listener.getsockname()[1]
         options = ["--upstream", upstream, "--port", str(self.port), "--drain", str(drain)]
         run = f"from guardrail.integrations.gateway.cli import main; main({options!r})"
-        environment = {**os.environ, "GUARDRAIL_CLASSIFIER__KIND": "guardrail.testing:StubClassifier"}
+        environment = {
+            **os.environ,
+            "GUARDRAIL_CLASSIFIER__KIND": "guardrail.testing:StubClassifier",
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-c", run], env=environment, stderr=subprocess.PIPE
         )
@@ -374,7 +414,9 @@ def test_a_stream_that_takes_too_long_is_cut_at_the_deadline() -> None:
         try:
             served.wait_until_up()
             with pytest.raises(httpx.RemoteProtocolError):
-                with httpx.stream("POST", f"{served.url}/chat/completions", json={**BODY, "stream": True}) as r:
+                with httpx.stream(
+                    "POST", f"{served.url}/chat/completions", json={**BODY, "stream": True}
+                ) as r:
                     served.process.send_signal(signal.SIGTERM)
                     for _ in r.iter_bytes():
                         pass

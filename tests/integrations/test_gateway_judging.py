@@ -72,8 +72,8 @@ def test_every_category_has_its_own() -> None:
     """None of ours is without one of theirs."""
     from guardrail.integrations.gateway.moderations import CATEGORIES
 
-    mapped = {one for name, ours in CATEGORIES.items() if name not in Category for one in ours}
-    assert mapped == set(Category)
+    theirs = {name: ours for name, ours in CATEGORIES.items() if name not in list(Category)}
+    assert {one for ours in theirs.values() for one in ours} == set(Category)
 
 
 def test_an_unknown_category_is_flagged_all_the_same() -> None:
@@ -96,7 +96,9 @@ def test_parts_of_text_make_up_one_input(served: Served) -> None:
             client.moderations.create(input=[*parts, picture])
 
 
-@pytest.mark.parametrize("body", [{}, {"input": []}, {"input": None}, {"input": [1]}, {"input": [[]]}])
+@pytest.mark.parametrize(
+    "body", [{}, {"input": []}, {"input": None}, {"input": [1]}, {"input": [[]]}]
+)
 def test_no_input_is_a_bad_request(served: Served, body: Any) -> None:
     reply = post(served, "moderations", body)
 
@@ -150,7 +152,9 @@ def test_the_moderation_field_is_answered_in_its_own_shape(served: Served) -> No
     with served.client() as client:
         reply = client.chat.completions.create(model="m", messages=MESSAGES, moderation=SCORED)
 
-    assert (reply.moderation.input.type, reply.moderation.output.type) == ("moderation_results",) * 2
+    assert (reply.moderation.input.type, reply.moderation.output.type) == (
+        "moderation_results",
+    ) * 2
     assert not reply.moderation.input.results[0].flagged
     assert reply.moderation.output.results[0].flagged
     assert reply.moderation.output.results[0].categories["self-harm"]
@@ -173,7 +177,9 @@ def test_the_moderation_field_of_streams(text: str) -> None:
     with serving(says(text)) as served, served.client() as client:
         create = client.chat.completions.create
         chunks = list(create(model="m", messages=MESSAGES, stream=True, moderation=SCORED))
-        events = list(client.responses.create(model="m", input=USER, stream=True, moderation=SCORED))
+        events = list(
+            client.responses.create(model="m", input=USER, stream=True, moderation=SCORED)
+        )
         plain = list(create(model="m", messages=MESSAGES, stream=True))
 
     (found,) = [chunk.moderation for chunk in chunks if chunk.moderation]
@@ -265,7 +271,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = ("messages", "input", "n", "stream", "moderation", "response_format", "text", "model")
+FIELDS = (
+    *("messages", "input", "n", "stream", "moderation", "response_format", "text", "model"),
+    *("modalities", "instructions", "audio"),
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -277,6 +286,20 @@ def test_no_call_makes_the_gateway_fail(served: Served, body: Mapping[str, Any])
         reply = httpx.post(f"{served.url}/{path}", content=raw)
         assert reply.status_code != 500
         assert MARKER not in reply.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{"role": [], "content": {}}], "input": [{"role": {}, "content": []}]},
+        {"modalities": 5, "input": [{"role": {}}]},
+        {"messages": {"role": "user"}, "input": {"role": "user"}, "text": {"format": 1}, "n": 1e9},
+    ],
+)
+def test_fields_of_wrong_types_make_no_failure(served: Served, body: Any) -> None:
+    """They are refused, or left to the upstream to refuse."""
+    for path in ("chat/completions", "responses"):
+        assert post(served, path, body).status_code in (200, 400, 501)
 
 
 def test_answers_outside_the_protocol_are_errors() -> None:

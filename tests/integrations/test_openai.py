@@ -14,9 +14,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import openai
 import pytest
-
-openai = pytest.importorskip("openai")
 
 from guardrail import ConfigError, Guard, Policy, UnguardedCall
 from guardrail.integrations.openai import guard_client
@@ -429,6 +428,58 @@ def test_a_stream_that_breaks_off_raises(mode: Mode, guard: Guard) -> None:
     with pytest.raises(Exception, match=r"(?i)connection|peer"):
         seen_of(mode, lambda client, _: ASKS["chat.streamed"](client, seen), reply, guard)
     assert seen.text == ""
+
+
+def test_a_stream_that_is_dropped_leaves_nothing_behind() -> None:
+    """Leaving a loop and forgetting the stream is closing it, if later."""
+
+    async def use(client: Any) -> None:
+        create = client.chat.completions.create
+        stream = await create(model="m", messages=MESSAGES, stream=True)
+        async for _ in stream:
+            break
+        del stream
+        gc.collect()
+        assert await asyncio.to_thread(upstream.cut.wait, 5)
+        assert len(asyncio.all_tasks()) == 1
+
+    with Upstream(endless) as upstream:
+        run(Mode.ASYNC, upstream, Guard(StubClassifier("?")), use)
+
+
+def test_hooks_of_the_http_client_see_what_the_caller_sees(mode: Mode, guard: Guard) -> None:
+    """A program that logs responses logs refusals."""
+    logged = []
+
+    def log(response: Any) -> None:
+        logged.append(response.read().decode())
+
+    async def alog(response: Any) -> None:
+        logged.append((await response.aread()).decode())
+
+    async def use(client: Any) -> None:
+        hooks = {"response": [log if mode is Mode.SYNC else alog]}
+        http = type(unguarded(client._client))(event_hooks=hooks)
+        other = client.with_options(http_client=http)
+        await done(other.chat.completions.create(model="m", messages=MESSAGES))
+        await done(other.close())
+
+    using(mode, says(UNSAFE), guard, use)
+
+    (text,) = logged
+    assert MARKER not in text
+    assert REFUSAL in text
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_clients_of_both_http_libraries_are_guarded(mode: Mode, guard: Guard, name: str) -> None:
+    """The SDK takes either; so does the guard."""
+    library = pytest.importorskip(name)
+    kind = library.Client if mode is Mode.SYNC else library.AsyncClient
+
+    for ask in ("chat.create", "chat.streamed"):
+        seen = seen_of(mode, ASKS[ask], says(UNSAFE), guard, http_client=kind())
+        assert (seen.finish, MARKER in seen.all) == ("content_filter", False)
 
 
 def test_a_slow_upstream_times_out_as_ever(mode: Mode, guard: Guard) -> None:

@@ -124,6 +124,7 @@ WINDOWS = st.none() | st.builds(
     first=st.integers(1, 50),
     growth=st.floats(0.01, 3),
     most=st.integers(1, 100),
+    tail=st.integers(0, 40),
     early_threshold=st.none() | st.floats(0, 1),
     in_a_row=st.integers(1, 3),
 )
@@ -154,6 +155,18 @@ def test_nothing_unsafe_is_shown(
     assert (done.emitted[-1:] == [(None, f"0{REFUSAL}")]) == unsafe
     assert done.stopped == unsafe
     assert not unsafe or done.outcomes[0].shown == len(done.shown(0))
+
+
+@given(st.text("가나다 ", max_size=80), st.text("가나다 ", max_size=80), st.integers(1, 7), ORDERS)
+def test_no_part_of_a_phrase_is_shown(
+    before: str, after: str, size: int, order: Iterator[bool]
+) -> None:
+    """A phrase that is unsafe only as a whole is never shown in part for being cut in two."""
+    reply = f"{before}나쁜말한마디{after}"
+    chunks = [reply[at : at + size] for at in range(0, len(reply), size)]
+    done = run(texts(*chunks), lambda text: 0.9 if "나쁜말한마디" in text else 0.1, order=order)
+
+    assert set(done.shown(0)).isdisjoint("쁜말한마디")
 
 
 @given(CHUNKS, ORDERS, WINDOWS, st.integers(0, 5))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.window import Window, sentence_end
+from guardrail.window import Cut, Window, sentence_end
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,18 @@ def test_an_end_lies_in_the_text_where_asked(text: str, least: int) -> None:
 
 def test_the_first_check_comes_with_the_first_sentence() -> None:
     """A short first sentence is not kept waiting."""
-    assert Window().cut(0, "네. 확인") == 3
+    assert Window().cut(0, "네. 확인") == Cut(3, 3)
 
 
 def test_the_first_check_waits_no_longer_than_its_window() -> None:
     """Without a sentence's end the first check comes after `first` characters."""
     assert Window(first=32).cut(0, "가" * 31) is None
-    assert Window(first=32).cut(0, "가" * 32) == 32
+    assert Window(first=32, tail=0).cut(0, "가" * 32) == Cut(32, 32)
+
+
+def test_a_word_that_may_go_on_is_held_back() -> None:
+    """Cut where no sentence ends, the text is shown only up to its tail."""
+    assert Window(first=32, tail=16).cut(0, "가" * 32) == Cut(32, 16)
 
 
 def test_strides_grow_up_to_the_most() -> None:

@@ -4,7 +4,7 @@ from guardrail.errors import MissingExtraError
 
 try:
     from guardrail.classifiers.kosafeguard.card import card_examples
-    from guardrail.classifiers.kosafeguard.classifier import KoSafeGuard, Render
+    from guardrail.classifiers.kosafeguard.classifier import KoSafeGuard
     from guardrail.classifiers.kosafeguard.load import MODEL, Loaded
 except ModuleNotFoundError as error:
     if error.name is None or error.name.startswith("guardrail"):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 
-from guardrail.classifiers.base import Classifier
 from guardrail.classifiers.kosafeguard.encode import Encoded, Encoder, Head
-from guardrail.classifiers.kosafeguard.engine import Engine, Reading, Stats
+from guardrail.classifiers.kosafeguard.engine import Engine, Stats
 from guardrail.classifiers.kosafeguard.load import (
     MODEL,
     Loaded,
@@ -23,26 +21,21 @@ from guardrail.classifiers.kosafeguard.load import (
     refuse_unpackable,
 )
 from guardrail.classifiers.kosafeguard.reader import Reader
-from guardrail.classifiers.kosafeguard.windows import in_windows
-from guardrail.errors import ClassifierProtocolError, ClassifierUnavailable
+from guardrail.classifiers.labelled import Labelled, Reading, Render
+from guardrail.classifiers.windows import in_windows
+from guardrail.errors import ClassifierUnavailable
 from guardrail.prompt import render
 from guardrail.taxonomy import KOSAFEGUARD, Taxonomy
-from guardrail.types import Category, Conversation, Role, Verdict, exchange, question
+from guardrail.types import Conversation, Role, exchange, question
 
-__all__ = ["KoSafeGuard", "Render"]
+__all__ = ["KoSafeGuard"]
 
 _PROBES = (("a", "b"), ("가", "나"), ("1", "2"))  # texts that have nothing in common
 _BATCH_TOKENS = {"cuda": 8192}  # past this a forward only grows longer, not faster per token
 _BATCH_TOKENS_ELSEWHERE = 1024
 
 
-class Render(Protocol):
-    """Writes the prompt that asks whether a conversation's last turn is unsafe."""
-
-    def __call__(self, conversation: Conversation, *, taxonomy: Taxonomy) -> str: ...
-
-
-class KoSafeGuard(Classifier):
+class KoSafeGuard(Labelled[Encoded]):
     """Judges replies with KoSafeGuard-8B, or another model that answers one of two labels.
 
     The score is the softmax over the two labels' logits after one forward pass. What the model
@@ -88,15 +81,13 @@ class KoSafeGuard(Classifier):
         render: Render = render,
         cuda_graphs: bool = True,
     ) -> None:
+        super().__init__(taxonomy=taxonomy, threshold=threshold, min_label_mass=min_label_mass)
         if not isinstance(model, Loaded):
             model = load(
                 model, revision=revision, quantization=quantization, device=device, dtype=dtype
             )
         refuse_unpackable(model.model)
         self._encoder = Encoder(model.tokenizer)
-        self._threshold = threshold
-        self._min_label_mass = min_label_mass
-        self._taxonomy = taxonomy
         self._render = render
         self._heads: dict[tuple[Taxonomy, bool], Head] = {}
         self._context_tokens = min(
@@ -132,40 +123,6 @@ class KoSafeGuard(Classifier):
         """What the engine has done so far."""
         return self.engine.stats
 
-    def classify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
-        """Return one verdict per conversation, in the same order.
-
-        Raises:
-            ClassifierProtocolError: the model answers something else than a label.
-            ClassifierUnavailable: it is closed, out of memory, or its device lost.
-        """
-        prompts = [self.prompts(conversation) for conversation in conversations]
-        readings = _wait(self.engine.submit(_flat(prompts)))
-        return self._verdicts(_regrouped(readings, prompts))
-
-    async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
-        """Return what `classify_many` returns; cancelling takes back what still waits."""
-        prompts = [self.prompts(conversation) for conversation in conversations]
-        readings = await _await(self.engine.submit(_flat(prompts)))
-        return self._verdicts(_regrouped(readings, prompts))
-
-    def categorise(self, conversations: Sequence[Conversation]) -> list[Mapping[Category, float]]:
-        """Return each category's score under a policy of that category alone.
-
-        The model was not trained on such prompts: use these to choose a refusal, not to judge.
-        """
-        prompts = self._category_prompts(conversations)
-        readings = _wait(self.engine.submit(_flat(prompts)))
-        return self._categories(_regrouped(readings, prompts))
-
-    async def acategorise(
-        self, conversations: Sequence[Conversation]
-    ) -> list[Mapping[Category, float]]:
-        """Return what `categorise` returns; cancelling takes back what still waits."""
-        prompts = self._category_prompts(conversations)
-        readings = await _await(self.engine.submit(_flat(prompts)))
-        return self._categories(_regrouped(readings, prompts))
-
     def close(self) -> None:
         """Give the model's memory back; what waits, and calls after this, fail."""
         self.engine.close()
@@ -180,16 +137,16 @@ class KoSafeGuard(Classifier):
         return in_windows(
             conversation,
             encode=lambda part: self._encoder.encode(self._render(part, taxonomy=taxonomy), head),
+            size=lambda prompt: len(prompt.ids),
             starts=self._encoder.starts,
             limit=self._context_tokens,
         )
 
-    def _category_prompts(self, conversations: Iterable[Conversation]) -> list[list[Encoded]]:
-        return [
-            self.prompts(conversation, alone)
-            for conversation in conversations
-            for alone in self._taxonomy.split()
-        ]
+    def _read(self, prompts: Sequence[Encoded]) -> list[Reading]:
+        return _wait(self.engine.submit(prompts))
+
+    async def _aread(self, prompts: Sequence[Encoded]) -> list[Reading]:
+        return await _await(self.engine.submit(prompts))
 
     def _head(self, taxonomy: Taxonomy, *, replied: bool) -> Head:
         key = (taxonomy, replied)
@@ -199,32 +156,6 @@ class KoSafeGuard(Classifier):
             self._heads[key] = self._encoder.head(prompts)
         return self._heads[key]
 
-    def _verdicts(self, readings: Iterable[Sequence[Reading]]) -> list[Verdict]:
-        scores = map(self._worst, readings)
-        return [Verdict(score >= self._threshold, score, classifier=self.name) for score in scores]
-
-    def _categories(self, readings: Iterable[Sequence[Reading]]) -> list[Mapping[Category, float]]:
-        clauses = self._taxonomy.clauses
-        scores = map(self._worst, readings)
-        found: list[Mapping[Category, float]] = []
-        while chunk := list(islice(scores, len(clauses))):
-            categories: dict[Category, float] = {}
-            for clause, score in zip(clauses, chunk, strict=True):
-                categories[clause.category] = max(score, categories.get(clause.category, 0.0))
-            found.append(categories)
-        return found
-
-    def _worst(self, readings: Sequence[Reading]) -> float:
-        """Return the highest score of a conversation's windows."""
-        for reading in readings:
-            if not reading.mass >= self._min_label_mass:  # also when it is no number
-                raise ClassifierProtocolError(
-                    f"the model puts {reading.mass:.2g} of its probability on its labels, and "
-                    f"{self._min_label_mass:.2g} are asked for; is it the model that the prompt "
-                    "and the labels belong to?"
-                )
-        return max(reading.score for reading in readings)
-
 
 def _label_ids(encoder: Encoder, labels: tuple[str, str]) -> tuple[int, int]:
     safe, unsafe = (encoder.label(label) for label in labels)
@@ -233,18 +164,6 @@ def _label_ids(encoder: Encoder, labels: tuple[str, str]) -> tuple[int, int]:
             f"the labels {labels[0]!r} and {labels[1]!r} are the same token of this model"
         )
     return safe, unsafe
-
-
-def _flat(prompts: Iterable[Sequence[Encoded]]) -> list[Encoded]:
-    return [prompt for windows in prompts for prompt in windows]
-
-
-def _regrouped(
-    readings: Iterable[Reading], prompts: Iterable[Sequence[Encoded]]
-) -> list[list[Reading]]:
-    """Return the readings as the prompts were grouped."""
-    left = iter(readings)
-    return [list(islice(left, len(windows))) for windows in prompts]
 
 
 def _wait(futures: Sequence[Future[Reading]]) -> list[Reading]:

@@ -12,7 +12,6 @@ the worker touches the model and the cache, so neither needs a lock.
 from __future__ import annotations
 
 import atexit
-import math
 import threading
 import weakref
 from collections import deque
@@ -33,10 +32,11 @@ from guardrail.classifiers.kosafeguard.failures import (
     while_reading,
 )
 from guardrail.classifiers.kosafeguard.forward import Forwarded, Segment
+from guardrail.classifiers.labelled import Reading
 from guardrail.errors import ClassifierUnavailable
 from guardrail.workers import Workers
 
-__all__ = ["Engine", "Forward", "Reading", "Stats"]
+__all__ = ["Engine", "Forward", "Stats"]
 
 _IDLE_S = 30.0  # the worker's thread leaves after this; a new one costs a few milliseconds
 _EXIT_S = 20.0  # a device that hangs for longer than this keeps no interpreter from ending
@@ -46,24 +46,6 @@ class Forward(Protocol):
     """Reads segments in one go; see `forward.forward`."""
 
     def __call__(self, segments: Sequence[Segment]) -> Forwarded: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the model would answer next: log-probabilities of the two labels."""
-
-    safe: float
-    unsafe: float
-
-    @property
-    def score(self) -> float:
-        """Probability of unsafe, between the two labels."""
-        return 1 / (1 + math.exp(min(self.safe - self.unsafe, 700.0)))
-
-    @property
-    def mass(self) -> float:
-        """Probability that the model answers with a label at all."""
-        return math.exp(self.safe) + math.exp(self.unsafe)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import pytest
 
 from guardrail.errors import ConfigError
 from guardrail.evaluation.data import Dataset
+from guardrail.evaluation.readers import Hub, hub_id
 from tests.unit.evaluation.helpers import jsonl
 
 RECORDS = [
@@ -123,3 +124,25 @@ def test_data_are_told_apart_by_their_content(tmp_path: Path) -> None:
 
     assert Dataset.open(one).digest == Dataset.open(two).digest
     assert Dataset.open(one).digest != Dataset.open(one, sample=1).digest
+
+
+def test_a_set_of_the_hub_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the library's own cache; a folder of that name stands for the hub here."""
+    pytest.importorskip("datasets")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own" / "set").mkdir(parents=True)
+    jsonl(tmp_path / "own" / "set" / "train.jsonl", RECORDS)
+    jsonl(tmp_path / "own" / "set" / "test.jsonl", RECORDS[:1])
+    data = Dataset.open("mine=own/set:train")
+
+    assert [row.text for row in data.rows()] == [record["assistant"] for record in RECORDS]
+    with pytest.raises(ConfigError, match="add :SPLIT to its name"):
+        Dataset.open("own/set").survey  # noqa: B018
+
+
+def test_a_place_on_the_hub_has_an_owner_a_revision_and_a_split() -> None:
+    """Each as it is written after the name."""
+    assert hub_id("a/b") == Hub("a/b")
+    assert hub_id("a/b@v1.2:test") == Hub("a/b", "v1.2", "test")
+    assert hub_id("b") is None
+    assert hub_id("./a/b") is None

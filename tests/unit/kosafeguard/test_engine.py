@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from guardrail.classifiers.kosafeguard.encode import Encoded
-from guardrail.classifiers.kosafeguard.engine import Engine, Reading
+from guardrail.classifiers.kosafeguard.engine import Engine
 from guardrail.classifiers.kosafeguard.forward import Forwarded, Segment
+from guardrail.classifiers.labelled import Reading
 from guardrail.errors import ClassifierError, ClassifierUnavailable
 
 LONG = 5.0  # seconds that no test needs

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.classifiers.kosafeguard.windows import cut
+from guardrail.classifiers.windows import cut
 from guardrail.errors import ClassifierError
 from guardrail.types import Conversation, exchange, question
 from tests.unit.kosafeguard.llamas import pair
