@@ -89,8 +89,9 @@ class Dataset:
         """Return the data set that a path, a hub id or a known name stands for.
 
         Args:
-            data: a file; "owner/name", "owner/name@revision:split" on the hub; "kor-ethical-qa"
-                or "pku-safe-rlhf"; any of them after "NAME=" to call it so.
+            data: a file; a folder that the `datasets` library reads; "owner/name" or
+                "owner/name@revision:split" on the hub; "kor-ethical-qa" or "pku-safe-rlhf"; any of
+                them after "NAME=" to call it so.
             columns: which column is what.
             sample: judge so many rows, drawn at random.
             first: judge so many rows from the start.
@@ -181,8 +182,10 @@ def _records(place: str) -> Callable[[], Read]:
     path = Path(place)
     if path.is_file():
         return lambda: read_file(path)
+    if path.is_dir():
+        return lambda: read_hub(Hub(place))
     hub = PRESETS[place].hub if place in PRESETS else hub_id(place)
-    if path.is_dir() or path.suffix.lower() in SUFFIXES or hub is None:
+    if path.suffix.lower() in SUFFIXES or hub is None:
         kinds = ", ".join(SUFFIXES)
         raise ConfigError(
             f"there is no file {place!r}; give a file ({kinds}), owner/name on the Hugging Face "

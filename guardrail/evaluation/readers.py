@@ -29,7 +29,7 @@ class Hub:
     """A data set on the Hugging Face hub.
 
     Args:
-        id: owner/name.
+        id: owner/name, or the path of a folder.
         revision: branch, tag or commit.
         split: which part of it.
     """

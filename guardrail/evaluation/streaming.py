@@ -17,7 +17,7 @@ from guardrail.evaluation.measures import proportion
 from guardrail.evaluation.rows import Row
 from guardrail.evaluation.table import Decided, Table
 from guardrail.types import Conversation, Role
-from guardrail.window import Window
+from guardrail.window import Cut, Window
 
 __all__ = ["SCHEDULES", "Played", "Prefixes", "ScheduleFigures", "checkpoints", "play", "schedules"]
 
@@ -26,6 +26,8 @@ SCHEDULES: Mapping[str, Window | None] = {
     "first 16": Window(first=16),
     "first 64": Window(first=64),
     "first 128": Window(first=128),
+    "no tail": Window(tail=0),
+    "tail 32": Window(tail=32),
     "growth 0.25": Window(growth=0.25),
     "growth 1": Window(growth=1.0),
     "two in a row": Window(in_a_row=2),
@@ -38,23 +40,24 @@ SCHEDULES: Mapping[str, Window | None] = {
 _CHUNK = 3  # characters that come at a time: about a token of Korean
 
 
-def checkpoints(text: str, window: Window | None, chunk: int = _CHUNK) -> list[int]:
-    """Return the lengths at which a reply is judged; the last one is the whole of it."""
-    ends: list[int] = []
+def checkpoints(text: str, window: Window | None, chunk: int = _CHUNK) -> list[Cut]:
+    """Return the lengths at which a reply is judged, and shown to; the last is the whole of it."""
+    cuts: list[Cut] = []
     judged = 0
     for come in range(chunk, len(text) + chunk, chunk) if window is not None else ():
         arrived = min(come, len(text))
         while (cut := _cut(text, judged, arrived, window)) is not None:
-            judged += cut
-            ends.append(judged)
-    return ends if ends and judged == len(text) else [*ends, len(text)]
+            cuts.append(Cut(judged + cut.judge, judged + cut.show))
+            judged += cut.judge
+    if cuts and judged == len(text):
+        cuts.pop()
+    return [*cuts, Cut(len(text), len(text))]
 
 
-def _cut(text: str, judged: int, arrived: int, window: Window | None) -> int | None:
+def _cut(text: str, judged: int, arrived: int, window: Window | None) -> Cut | None:
     if window is None or arrived - judged < window.soft(judged):
         return None
-    cut = window.cut(judged, text[judged:arrived])
-    return None if cut is None else cut.judge
+    return window.cut(judged, text[judged:arrived])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +82,27 @@ class Played:
 
 
 def play(
-    ends: Sequence[int], unsafe: Sequence[bool], scores: Sequence[float], window: Window | None
+    cuts: Sequence[Cut], unsafe: Sequence[bool], scores: Sequence[float], window: Window | None
 ) -> Played:
     """Return how a reply goes whose prefixes are judged so.
 
     Args:
-        ends: lengths at which it is judged.
+        cuts: lengths at which it is judged, and up to which it is shown.
         unsafe: whether the policy blocks each prefix.
         scores: their scores, NaN where there was no verdict.
         window: the schedule.
     """
     cleared = strikes = read = first = 0
-    for check, (end, blocked, score) in enumerate(zip(ends, unsafe, scores, strict=True), start=1):
-        read += end
+    whole = cuts[-1].judge
+    for check, (cut, blocked, score) in enumerate(zip(cuts, unsafe, scores, strict=True), start=1):
+        read += cut.judge
         strikes = strikes + 1 if blocked else 0
         if not blocked:
-            cleared, first = end, first or end
-        elif end == ends[-1] or _is_decisive(window, strikes, score):
-            return Played(True, end, cleared, check, read, first or ends[-1])
-    return Played(False, ends[-1], cleared, len(ends), read, first or ends[-1])
+            cleared = max(cleared, cut.show)
+            first = first or (cut.judge if cleared else 0)
+        elif cut.judge == whole or _is_decisive(window, strikes, score):
+            return Played(True, cut.judge, cleared, check, read, first or whole)
+    return Played(False, whole, cleared, len(cuts), read, first or whole)
 
 
 def _is_decisive(window: Window | None, strikes: int, score: float) -> bool:
@@ -120,8 +125,8 @@ class Prefixes:
     windows: Mapping[str, Window | None]
 
     @cached_property
-    def replies(self) -> Sequence[tuple[int, Row, Mapping[str, Sequence[int]]]]:
-        """The place of each, the row, and the lengths at which each schedule judges it."""
+    def replies(self) -> Sequence[tuple[int, Row, Mapping[str, Sequence[Cut]]]]:
+        """The place of each, the row, and where each schedule judges it."""
         return [
             (place, row, {name: checkpoints(row.text, one) for name, one in self.windows.items()})
             for place, row in self.rows
@@ -131,7 +136,7 @@ class Prefixes:
     def each(self) -> Iterator[tuple[int, Row, list[int]]]:
         """Yield the place, the row, and the lengths at which any schedule judges it."""
         for place, row, by_schedule in self.replies:
-            yield place, row, sorted({end for ends in by_schedule.values() for end in ends})
+            yield place, row, sorted({cut.judge for cuts in by_schedule.values() for cut in cuts})
 
     def conversations(self) -> Iterator[Conversation]:
         """Yield the conversations that end in each prefix, in the same order."""
@@ -211,8 +216,8 @@ def _replies(
     name: str, window: Window | None, prefixes: Prefixes, table: Table, said: Sequence[_Said]
 ) -> list[_Reply]:
     return [
-        _Reply.of(ends[name], bool(table.unsafe[place]), answers, window)
-        for (place, _, ends), answers in zip(prefixes.replies, said, strict=True)
+        _Reply.of(cuts[name], bool(table.unsafe[place]), answers, window)
+        for (place, _, cuts), answers in zip(prefixes.replies, said, strict=True)
     ]
 
 
@@ -229,14 +234,16 @@ class _Reply:
     @classmethod
     def of(
         cls,
-        ends: Sequence[int],
+        cuts: Sequence[Cut],
         unsafe: bool,
         said: _Said,
         window: Window | None,
     ) -> _Reply:
         """Play the reply."""
-        found, scores = zip(*(said[end] for end in ends), strict=True)
-        return cls(ends[-1], unsafe, play(ends, found, scores, window), found[:-1], not found[-1])
+        found, scores = zip(*(said[cut.judge] for cut in cuts), strict=True)
+        return cls(
+            cuts[-1].judge, unsafe, play(cuts, found, scores, window), found[:-1], not found[-1]
+        )
 
 
 def _figures(name: str, window: Window | None, replies: Sequence[_Reply]) -> ScheduleFigures:

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 openai = pytest.importorskip("openai")
-pytest.importorskip("fastapi")
-pytest.importorskip("prometheus_client")
 
 import httpx
 
@@ -119,7 +117,7 @@ def test_the_request_goes_upstream_as_it_came(safe: Served) -> None:
     assert asked.headers["x-mine"].encode("latin-1").decode() == "가"
 
 
-def test_every_choice_is_judged(mode: Mode) -> None:
+def test_every_choice_is_judged() -> None:
     """An unsafe choice is replaced, the safe one beside it stays whole."""
 
     def reply(asked: Asked) -> Said:
@@ -240,11 +238,14 @@ def test_a_stream_that_upstream_breaks_off_ends_in_an_error() -> None:
 
     with serving(reply) as served, served.client() as client:
         stream = client.chat.completions.create(model="m", messages=MESSAGES, stream=True)
-        shown = ""
-        with pytest.raises(openai.APIError, match="upstream"):
+        shown = told = ""
+        try:
             for one in stream:
                 shown += one.choices[0].delta.content or ""
+        except openai.APIError as error:
+            told = str(error)
 
+    assert "upstream" in told
     assert "안녕하세요" in shown
     assert "나머지" not in shown
 
@@ -280,7 +281,7 @@ def test_the_users_turn_is_judged_if_the_policy_wants_it() -> None:
     assert events[-1].type == "response.incomplete"
 
 
-def test_streams_are_measured_and_recorded(safe: Served) -> None:
+def test_streams_are_measured_and_recorded() -> None:
     """One record for each reply; nothing was released before a verdict."""
     hook = ListHook()
     with serving(says(SAFE), Guard(StubClassifier(MARKER), hooks=[hook])) as served:

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 openai = pytest.importorskip("openai")
-pytest.importorskip("fastapi")
-pytest.importorskip("prometheus_client")
 
 import httpx
 from hypothesis import given, settings

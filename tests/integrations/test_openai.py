@@ -430,23 +430,6 @@ def test_a_stream_that_breaks_off_raises(mode: Mode, guard: Guard) -> None:
     assert seen.text == ""
 
 
-def test_a_stream_that_is_dropped_leaves_nothing_behind() -> None:
-    """Leaving a loop and forgetting the stream is closing it, if later."""
-
-    async def use(client: Any) -> None:
-        create = client.chat.completions.create
-        stream = await create(model="m", messages=MESSAGES, stream=True)
-        async for _ in stream:
-            break
-        del stream
-        gc.collect()
-        assert await asyncio.to_thread(upstream.cut.wait, 5)
-        assert len(asyncio.all_tasks()) == 1
-
-    with Upstream(endless) as upstream:
-        run(Mode.ASYNC, upstream, Guard(StubClassifier("?")), use)
-
-
 def test_hooks_of_the_http_client_see_what_the_caller_sees(mode: Mode, guard: Guard) -> None:
     """A program that logs responses logs refusals."""
     logged = []

@@ -11,4 +11,4 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtraError(library=error.name, extra="kosafeguard") from error
 
-__all__ = ["MODEL", "KoSafeGuard", "Loaded", "Render", "card_examples"]
+__all__ = ["MODEL", "KoSafeGuard", "Loaded", "card_examples"]

@@ -10,30 +10,36 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from guardrail.classifiers.kosafeguard.encode import Tokens
 
-__all__ = ["Cache", "common_prefix"]
-
-
-def common_prefix(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
-    """Return how many tokens two sequences share from the start."""
-    size = min(len(one), len(other))
-    differs = one[:size] != other[:size]
-    return int(differs.argmax()) if differs.any() else size
+__all__ = ["Cache"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
     head: Tokens
-    ids: NDArray[np.int64]
+    ids: Tokens
     keys_values: Tensor  # (layers, 2, len(ids), KV, D)
+
+
+@dataclass(slots=True, eq=False)
+class _Node:
+    """A place in the tree of all entries' tokens.
+
+    Args:
+        next: the places one token further.
+        through: numbers of the entries that come by here; never empty but at a root.
+        ends: the number of the entry that ends here.
+    """
+
+    next: dict[int, _Node] = field(default_factory=dict)
+    through: set[int] = field(default_factory=set)
+    ends: int | None = None
 
 
 class Cache:
@@ -48,6 +54,7 @@ class Cache:
         self._limit = limit
         self._heads: dict[Tokens, Tensor] = {}
         self._entries: OrderedDict[int, _Entry] = OrderedDict()  # the last was used last
+        self._roots: dict[Tokens, _Node] = {}
         self._numbers = count()
         self.tokens = 0
         """Tokens held now."""
@@ -68,17 +75,12 @@ class Cache:
 
         The last token is always left to be read, since its logits are what is asked for.
         """
-        wanted = np.asarray(ids[:-1], dtype=np.int64)
-        shared = {
-            number: common_prefix(entry.ids, wanted)
-            for number, entry in self._entries.items()
-            if entry.head == head
-        }
-        best = max(shared, key=shared.__getitem__, default=None)
-        if best is None or not shared[best]:
+        path = self._path(head, ids[:-1])
+        if not path:
             return None
-        self._entries.move_to_end(best)
-        return self._entries[best].keys_values[:, :, : shared[best]]
+        number = next(iter(path[-1].through))
+        self._entries.move_to_end(number)
+        return self._entries[number].keys_values[:, :, : len(path)]
 
     def put(self, head: Tokens, ids: Sequence[int], keys_values: Tensor) -> None:
         """Keep what followed a head; entries that it begins with are part of it and go.
@@ -88,20 +90,15 @@ class Cache:
             ids: tokens read after it.
             keys_values: theirs (layers, 2, at least len(ids), KV, D); the first are copied.
         """
-        new = np.asarray(ids, dtype=np.int64)
-        if not len(new) or len(new) > self._limit:
+        path = self._path(head, ids)
+        if len(path) == len(ids):  # held already, as an entry or the beginning of one
+            if path:
+                self._entries.move_to_end(next(iter(path[-1].through)))
             return
-        for number, entry in list(self._entries.items()):
-            if entry.head == head:
-                shared = common_prefix(entry.ids, new)
-                if shared == len(new):  # already held, as the beginning of another
-                    self._entries.move_to_end(number)
-                    return
-                if shared == len(entry.ids):
-                    self._drop(number)
-        copied = keys_values[:, :, : len(new)].clone()
-        self._entries[next(self._numbers)] = _Entry(head, new, copied)
-        self.tokens += len(new)
+        for number in [node.ends for node in path if node.ends is not None]:
+            self._drop(number)
+        copied = keys_values[:, :, : len(ids)].clone()
+        self._add(_Entry(head, tuple(ids), copied))
         self._make_room()
 
     def clear(self) -> bool:
@@ -111,8 +108,39 @@ class Cache:
             self._drop(number)
         return bool(held)
 
+    def _path(self, head: Tokens, ids: Sequence[int]) -> list[_Node]:
+        """Return the places that tokens lead to, as far as any entry goes."""
+        node = self._roots.get(head)
+        path: list[_Node] = []
+        for token in ids:
+            node = None if node is None else node.next.get(token)
+            if node is None:
+                break
+            path.append(node)
+        return path
+
+    def _add(self, entry: _Entry) -> None:
+        number = next(self._numbers)
+        node = self._roots.setdefault(entry.head, _Node())
+        for token in entry.ids:
+            node = node.next.setdefault(token, _Node())
+            node.through.add(number)
+        node.ends = number
+        self._entries[number] = entry
+        self.tokens += len(entry.ids)
+
     def _drop(self, number: int) -> None:
-        self.tokens -= len(self._entries.pop(number).ids)
+        entry = self._entries.pop(number)
+        self.tokens -= len(entry.ids)
+        node = self._roots[entry.head]
+        for token in entry.ids:
+            further = node.next[token]
+            further.through.discard(number)
+            if not further.through:
+                del node.next[token]  # and all beyond, where only this entry went
+                return
+            node = further
+        node.ends = None
 
     def _make_room(self) -> None:
         while self.tokens > self._limit and self._entries:

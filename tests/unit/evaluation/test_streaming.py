@@ -20,7 +20,7 @@ from guardrail.evaluation.streaming import (
 from guardrail.evaluation.table import decide, read_table
 from guardrail.testing import StubClassifier
 from guardrail.types import exchange
-from guardrail.window import Window
+from guardrail.window import Cut, Window
 
 PIECES = st.sampled_from(
     ["좋은 하루예요. ", "네\n", "BAD ", "그럼요 ㅎㅎ", "알겠습니다", "~ ", "가나다라마바사"]
@@ -31,6 +31,7 @@ WINDOWS = st.builds(
     first=st.integers(1, 40),
     growth=st.sampled_from([0.1, 0.5, 1.0]),
     most=st.integers(10, 80),
+    tail=st.integers(0, 30),
     in_a_row=st.integers(1, 3),
     early_threshold=st.sampled_from([None, 0.5, 0.995]),
 )
@@ -43,9 +44,10 @@ def test_a_stream_is_played_as_the_gate_plays_it(text: str, window: Window) -> N
     guard = Guard(stub, Policy(window=window))
     stream = guard.stream(user="q", chunks=iter(text))
     shown = "".join(stream)
-    ends = checkpoints(text, window, chunk=1)
+    cuts = checkpoints(text, window, chunk=1)
+    ends = [cut.judge for cut in cuts]
     found = ["BAD" in text[:end] for end in ends]
-    played = play(ends, found, [0.99 if one else 0.01 for one in found], window)
+    played = play(cuts, found, [0.99 if one else 0.01 for one in found], window)
 
     assert stream.outcome is not None
     assert played.blocked == stream.outcome.blocked
@@ -58,25 +60,29 @@ def test_a_stream_is_played_as_the_gate_plays_it(text: str, window: Window) -> N
 @given(TEXTS, WINDOWS | st.none())
 def test_checks_grow_and_end_with_the_whole(text: str, window: Window | None) -> None:
     """So that nothing is left unjudged."""
-    ends = checkpoints(text, window)
+    cuts = checkpoints(text, window)
+    ends = [cut.judge for cut in cuts]
 
     assert ends == sorted(set(ends))
-    assert ends[-1] == len(text)
+    assert cuts[-1] == Cut(len(text), len(text))
+    assert all(cut.show <= cut.judge for cut in cuts)
 
 
 def test_a_reply_held_whole_is_judged_once() -> None:
     """`window = false`."""
-    assert checkpoints("가" * 500, None) == [500]
+    assert checkpoints("가" * 500, None) == [Cut(500, 500)]
 
 
 def test_nothing_at_all_is_judged_too() -> None:
     """An empty reply has one check."""
-    assert checkpoints("", Window()) == [0]
+    assert checkpoints("", Window()) == [Cut(0, 0)]
 
 
 def test_a_prefix_without_a_verdict_ends_the_stream() -> None:
     """The gate fails closed."""
-    played = play([10, 20], [True, False], [float("nan"), 0.1], Window(in_a_row=3))
+    played = play(
+        [Cut(10, 10), Cut(20, 20)], [True, False], [float("nan"), 0.1], Window(in_a_row=3)
+    )
 
     assert (played.blocked, played.at) == (True, 10)
 

@@ -1,0 +1,130 @@
+"""What the benchmark measures, and how."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import httpx
+import openai
+
+from guardrail.integrations.gateway.bench.servers import MARKER, UNSAFE, Process
+from guardrail.window import Window
+
+__all__ = ["Load", "cpu_per_call", "leaked", "load", "memory_of"]
+
+_WINDOW = Window()
+_SHORT = 60  # characters of the streams that memory is measured with
+
+
+@dataclass(slots=True)
+class Load:
+    """What many streams at once have come to.
+
+    Args:
+        first: seconds until the first text, of each stream.
+        window: seconds until so much text was there as a guard judges first.
+        total: seconds until the end.
+        leaks: characters shown that no verdict can have passed.
+        errors: what streams ended in.
+    """
+
+    first: list[float] = field(default_factory=list)
+    window: list[float] = field(default_factory=list)
+    total: list[float] = field(default_factory=list)
+    leaks: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    def median(self, name: str) -> float:
+        """Return the median of one of the times, in milliseconds."""
+        return statistics.median(getattr(self, name) or [float("nan")]) * 1e3
+
+
+async def load(process: Process, streams: int, at_once: int, *, pause: float) -> Load:
+    """Have so many streams, so many at once, every fourth of them unsafe."""
+    found, turns = Load(), asyncio.Semaphore(at_once)
+    async with _client(process) as client:
+
+        async def one(number: int) -> None:
+            async with turns:
+                await asyncio.sleep(number % at_once * pause / at_once)  # not all in step
+                try:
+                    await _stream(client, "unsafe" if number % 4 == 0 else "safe", pause, found)
+                except (openai.OpenAIError, httpx.HTTPError) as error:
+                    found.errors.append(repr(error))
+
+        await asyncio.gather(*map(one, range(streams)))
+    return found
+
+
+def _client(process: Process) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=process.url, api_key="k", max_retries=0, timeout=60)
+
+
+async def _stream(client: openai.AsyncOpenAI, model: str, pause: float, found: Load) -> None:
+    started, text, windowed = time.perf_counter(), "", False
+    stream = await client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": "배송은 언제 오나요?"}],
+        stream=True,
+        user=str(pause),
+    )
+    async for chunk in stream:
+        piece = chunk.choices[0].delta.content or "" if chunk.choices else ""
+        if piece and not text:
+            found.first.append(time.perf_counter() - started)
+        text += piece
+        if not windowed and _WINDOW.cut(0, text) is not None:
+            windowed = True
+            found.window.append(time.perf_counter() - started)
+    found.total.append(time.perf_counter() - started)
+    found.leaks += leaked(text) if model == "unsafe" else 0
+
+
+def leaked(text: str) -> int:
+    """Return how many characters of the unsafe reply were shown from where its marker was whole."""
+    place = UNSAFE.index(MARKER) + len(MARKER)
+    return max(0, _common(text, UNSAFE) - place + 1)
+
+
+def _common(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+async def cpu_per_call(process: Process, calls: int, at_once: int = 4) -> float:
+    """Return the milliseconds of CPU that a server uses for one call that is not streamed."""
+    async with _client(process) as client:
+
+        async def some(count: int) -> None:
+            for _ in range(count):
+                await client.chat.completions.create(
+                    model="safe", messages=[{"role": "user", "content": "배송은?"}]
+                )
+
+        await some(20)
+        before = process.cpu()
+        await asyncio.gather(*(some(calls // at_once) for _ in range(at_once)))
+        return (process.cpu() - before) / (calls // at_once * at_once) * 1e3
+
+
+async def memory_of(process: Process, streams: int, at_once: int) -> Sequence[int]:
+    """Return the bytes a server holds after each tenth of so many short streams."""
+    body = {"model": "safe", "messages": [], "stream": True, "max_tokens": _SHORT, "user": "0"}
+    sizes = []
+    limits = httpx.Limits(max_connections=at_once)
+    async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+
+        async def some(count: int) -> None:
+            for _ in range(count):
+                reply = await client.post(f"{process.url}/chat/completions", json=body)
+                assert re.search(r"\[DONE\]\s*$", reply.text), reply.text[-200:]
+
+        for _ in range(10):
+            await asyncio.gather(*(some(streams // 10 // at_once) for _ in range(at_once)))
+            sizes.append(process.memory())
+    return sizes
