@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,8 @@ import typer
 from rich.console import Console
 
 from guardrail.audit import json_line
-from guardrail.errors import GuardrailError, InvalidTurnError
+from guardrail.errors import GuardrailError, InvalidTurnError, MissingExtraError
+from guardrail.evaluation.cli import calibrate, evaluate
 from guardrail.guard import Guard
 from guardrail.types import Action, Outcome
 
@@ -82,6 +84,64 @@ def check(
     else:
         print(_as_text(outcome))
     raise typer.Exit(_exit_code(outcome))
+
+
+@app.command()
+def doctor(
+    model: Annotated[str | None, typer.Option(help="Hub name or folder; KoSafeGuard-8B.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
+    quantization: Annotated[str, typer.Option(help="4bit, 8bit or none.")] = "4bit",
+    device: Annotated[str | None, typer.Option(help="Such as cuda or cpu.")] = None,
+    examples: Annotated[bool, typer.Option(help="Load the model; judge its examples.")] = True,
+) -> None:
+    """Look at all that KoSafeGuard needs on this machine; exit code 1 where something is wrong."""
+    from guardrail.doctor import report
+
+    found = report(
+        model,
+        revision=revision,
+        quantization=None if quantization == "none" else quantization,
+        device=device,
+        examples=examples,
+    )
+    print(found)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+_FORWARDED = {
+    "add_help_option": False,
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
+
+
+@app.command(**_FORWARDED)
+def bench(context: typer.Context) -> None:
+    """Measure KoSafeGuard's engine against its card's recipe; `bench gateway`: the gateway."""
+    if context.args[:1] == ["gateway"]:
+        _forward("guardrail.integrations.gateway.bench", "server", context.args[1:])
+    else:
+        _forward("guardrail.bench", "kosafeguard", context.args)
+
+
+@app.command(**_FORWARDED)
+def serve(context: typer.Context) -> None:
+    """Run the gateway between any OpenAI-compatible app and any OpenAI-compatible model."""
+    _forward("guardrail.integrations.gateway.cli", "server", context.args)
+
+
+app.command("eval")(evaluate)
+app.command()(calibrate)
+
+
+def _forward(module: str, extra: str, arguments: list[str]) -> None:
+    """Run the command of a module whose libraries come with an extra."""
+    try:
+        command = import_module(module).main
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("guardrail"):
+            raise
+        raise MissingExtraError(library=error.name, extra=extra) from error
+    raise typer.Exit(command(arguments) or 0)
 
 
 @_policy_app.command("show")

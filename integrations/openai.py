@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from guardrail.errors import ConfigError, MissingExtraError, UnguardedCall
@@ -118,10 +118,12 @@ class _Door:
         if instance is None:
             return self
         resource = getattr(self._kind, self._name).__get__(instance, self._kind)
-        resource.__class__ = _narrowed(type(resource), self._path)
+        kind: Any = type(resource)
+        resource.__class__ = _narrowed(kind, self._path)
         return resource
 
 
+@lru_cache(maxsize=64)
 def _narrowed(kind: type[Any], path: str) -> type[Any]:
     names = [name for name in dir(kind) if not name.startswith("_")]
     shut = {name: _Shut(f"{path}.{name}") for name in names if name not in _RESOURCES[path]}

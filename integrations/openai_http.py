@@ -10,7 +10,8 @@ import copy
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any
 
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
@@ -57,7 +58,8 @@ def guard_http(
     wire = _Wire(library, guard, base, error)
     wrap = _AsyncTransport if isinstance(http, library.AsyncClient) else _Transport
     guarded = copy.copy(http)
-    guarded.__class__ = _borrowing(type(http))
+    kind: Any = type(http)
+    guarded.__class__ = _borrowing(kind)
     setattr(guarded, _MARK, http)
     guarded._transport = wrap(http._transport, wire)
     guarded._mounts = {
@@ -75,6 +77,7 @@ def _library_of(http: Any) -> Any:
     raise UnguardedCall(f"{type(http)!r} is no HTTP client of {' or '.join(_LIBRARIES)}")
 
 
+@lru_cache(maxsize=64)
 def _borrowing(kind: type[Any]) -> type[Any]:
     """Return the class of a client that shares the connections of another: both close together."""
 
@@ -143,9 +146,7 @@ class _Wire:
             if isinstance(body, GuardedBytes)
             else self._library.AsyncByteStream
         )
-        # The library wants a stream of its own kind; the body has all that such a one does.
-        stream = type("GuardedByteStream", (_Streamed, kind), {})(body)
-        return self._response(response, _SSE, stream=stream)
+        return self._response(response, _SSE, stream=_streamed(kind)(body))
 
     def _response(self, response: Any, kind: str, **body: Any) -> Any:
         headers = [
@@ -192,6 +193,12 @@ class _Streamed:
 
     async def aclose(self) -> None:
         await self._body.aclose()
+
+
+@lru_cache(maxsize=8)
+def _streamed(kind: type[Any]) -> type[Any]:
+    """Return the class of guarded bodies that a library takes for streams of its own kind."""
+    return type("GuardedByteStream", (_Streamed, kind), {})
 
 
 class _Source:
@@ -248,11 +255,6 @@ class _Transport:
     def close(self) -> None:
         """Leave the connections to the client that they belong to."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
 
 class _AsyncTransport:
     """Does what `_Transport` does, on an event loop."""
@@ -287,11 +289,6 @@ class _AsyncTransport:
 
     async def aclose(self) -> None:
         """Leave the connections to the client that they belong to."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 def _is_stream(response: Any) -> bool:

@@ -96,6 +96,7 @@ def _run(settings: GatewayConfig, config: Config, host: str, port: int) -> None:
         access_log=False,  # queries may hold keys
         log_level="info",
         server_header=False,
+        timeout_keep_alive=75,  # longer than clients keep theirs, so that none is cut off
         timeout_graceful_shutdown=max(1, round(settings.drain)),
         ws="none",
     )

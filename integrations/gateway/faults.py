@@ -75,7 +75,7 @@ def translating() -> Iterator[None]:
         raise Fault(502, message, code="upstream_unreachable", retry=True) from error
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
         message = f"the connection to the upstream failed ({type(error).__name__})"
-        raise Fault(502, message, code="upstream_failed") from error
+        raise Fault(502, message, code="upstream_failed", retry=True) from error
 
 
 def raise_if_unjudged(outcome: Outcome | None) -> None:

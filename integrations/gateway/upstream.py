@@ -22,7 +22,10 @@ _HOP = (
 )
 _ASKED_ANEW = (*_HOP, b"host", b"accept-encoding", b"expect", OWN_KEY)
 _SAID_ANEW = (*_HOP, b"content-encoding", b"content-type", b"date", b"server")
-_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+# Many servers close a connection that was idle for 5 s, just as the next request may be sent on it.
+_CONNECTIONS = httpx.Limits(
+    max_connections=None, max_keepalive_connections=256, keepalive_expiry=3.0
+)
 
 
 @dataclass(frozen=True, slots=True)

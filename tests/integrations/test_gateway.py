@@ -7,11 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-openai = pytest.importorskip("openai")
-
 import httpx
+import openai
+import pytest
 
 from guardrail import Guard, Policy
 from guardrail.classifiers.base import Classifier

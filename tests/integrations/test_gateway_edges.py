@@ -15,11 +15,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-openai = pytest.importorskip("openai")
-
 import httpx
+import openai
+import pytest
 
 from guardrail import Guard
 from guardrail.errors import ConfigError

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pytest
-
-openai = pytest.importorskip("openai")
-
 import httpx
+import openai
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.moderation import Categories, CategoryScores

@@ -90,6 +90,8 @@ class Cache:
             ids: tokens read after it.
             keys_values: theirs (layers, 2, at least len(ids), KV, D); the first are copied.
         """
+        if len(ids) > self._limit - sum(map(len, self._heads)):
+            return  # it would push out everything, and itself
         path = self._path(head, ids)
         if len(path) == len(ids):  # held already, as an entry or the beginning of one
             if path:

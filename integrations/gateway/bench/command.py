@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _gateway(
     clients: Annotated[int, typer.Option(help="Streams at once.")] = 200,
-    rounds: Annotated[int, typer.Option(help="Streams of each client.")] = 2,
+    rounds: Annotated[
+        int, typer.Option(help="Streams of each; the first is not timed.")
+    ] = 2,
     pause: Annotated[float, typer.Option(help="Seconds between chunks of 6 characters.")] = 0.1,
     calls: Annotated[int, typer.Option(help="Calls to measure CPU with.")] = 1000,
     streams: Annotated[int, typer.Option(help="Streams to watch memory over.")] = 10_000,
@@ -63,7 +65,7 @@ def _gateway(
     ):
         for measured in (
             _under_load(upstream, gateway, clients, rounds, pause),
-            _cpu(upstream, gateway, proxy, calls),
+            _cpu(gateway, proxy, calls),
             _memory(gateway, streams),
         ):
             for row in asyncio.run(measured):
@@ -77,8 +79,8 @@ def _gateway(
 async def _under_load(
     upstream: Process, gateway: Process, clients: int, rounds: int, pause: float
 ) -> list[_Row]:
-    bare = await load(upstream, clients * rounds, clients, pause=pause)
-    found = await load(gateway, clients * rounds, clients, pause=pause)
+    bare = await load(upstream, clients, rounds, pause=pause)
+    found = await load(gateway, clients, rounds, pause=pause)
     for error in sorted(set(found.errors)):
         print(f"       {error}")
     least = bare.median("window") + CLASSIFIER_S * 1e3
@@ -98,7 +100,7 @@ async def _under_load(
     ]
 
 
-async def _cpu(upstream: Process, gateway: Process, proxy: Process, calls: int) -> list[_Row]:
+async def _cpu(gateway: Process, proxy: Process, calls: int) -> list[_Row]:
     plain = await cpu_per_call(proxy, calls)
     guarded = await cpu_per_call(gateway, calls)
     return [

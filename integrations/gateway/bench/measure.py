@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 import openai
 
-from guardrail.integrations.gateway.bench.servers import MARKER, UNSAFE, Process
+from guardrail.integrations.gateway.bench.servers import CHUNKS, MARKER, UNSAFE, Process
 from guardrail.window import Window
 
 __all__ = ["Load", "cpu_per_call", "leaked", "load", "memory_of"]
@@ -41,23 +41,30 @@ class Load:
 
     def median(self, name: str) -> float:
         """Return the median of one of the times, in milliseconds."""
-        return statistics.median(getattr(self, name) or [float("nan")]) * 1e3
+        times: list[float] = getattr(self, name)
+        return statistics.median(times or [float("nan")]) * 1e3
 
 
-async def load(process: Process, streams: int, at_once: int, *, pause: float) -> Load:
-    """Have so many streams, so many at once, every fourth of them unsafe."""
-    found, turns = Load(), asyncio.Semaphore(at_once)
+async def load(process: Process, clients: int, rounds: int, *, pause: float) -> Load:
+    """Have so many clients take one stream after the other, every fourth of them unsafe.
+
+    They begin one by one over the time that a stream takes, since people do not type in step. Their
+    first streams, for which connections are opened, count for errors and leaks only.
+    """
+    found, ignored = Load(), Load()
     async with _client(process) as client:
 
         async def one(number: int) -> None:
-            async with turns:
-                await asyncio.sleep(number % at_once * pause / at_once)  # not all in step
+            await asyncio.sleep(number / clients * pause * CHUNKS)
+            for turn in range(rounds):
+                model = "unsafe" if (number + turn) % 4 == 0 else "safe"
                 try:
-                    await _stream(client, "unsafe" if number % 4 == 0 else "safe", pause, found)
+                    await _stream(client, model, pause, found if turn else ignored)
                 except (openai.OpenAIError, httpx.HTTPError) as error:
                     found.errors.append(repr(error))
 
-        await asyncio.gather(*map(one, range(streams)))
+        await asyncio.gather(*map(one, range(clients)))
+    found.leaks += ignored.leaks
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -30,7 +31,7 @@ from guardrail.integrations.gateway.settings import GatewayConfig
 from guardrail.integrations.telemetry.prometheus import PrometheusHook
 from guardrail.testing import StubClassifier
 
-__all__ = ["CLASSIFIER_S", "MARKER", "SAFE", "UNSAFE", "Process", "run", "started"]
+__all__ = ["CHUNKS", "CLASSIFIER_S", "MARKER", "SAFE", "UNSAFE", "Process", "run", "started"]
 
 CLASSIFIER_S = 0.020
 MARKER = "나쁜말"
@@ -40,6 +41,7 @@ SAFE = (
 )
 UNSAFE = SAFE[:120] + MARKER + SAFE[120:]
 _CHUNK = 6  # characters
+CHUNKS = len(SAFE) // _CHUNK  # of a streamed reply
 
 
 def run(role: str, port: int, upstream: str) -> None:

@@ -89,6 +89,15 @@ def test_heads_stay() -> None:
     assert held(cache, HEAD, [5, 6]) == []
 
 
+def test_what_is_too_long_to_keep_pushes_nothing_out() -> None:
+    """A text longer than all the room is not kept, and costs no other its place."""
+    cache = Cache(6)
+    cache.put(HEAD, [1, 2], values([1, 2]))
+    cache.put(HEAD, [3] * 7, values([3] * 7))
+
+    assert held(cache, HEAD, [1, 2, 9]) == [1, 2]
+
+
 def test_entries_own_their_memory() -> None:
     """What the caller does to a tensor after putting it does not reach the cache."""
     cache = Cache(100)

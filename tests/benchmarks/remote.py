@@ -1,0 +1,109 @@
+"""What the remote classifier adds to a bare HTTP call, and how near it comes to its ceiling.
+
+python -m tests.benchmarks.remote
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from guardrail import Guard, Policy
+from guardrail.classifiers import Remote
+from guardrail.types import exchange
+
+ENGINE_MS = 20.0
+CALLS = 500
+ROUNDS = 2
+USER, REPLY = "환불은 며칠 걸려요?", "환불은 접수하신 날부터 영업일 기준으로 3일 안에 됩니다. " * 4
+
+
+@contextmanager
+def engine(milliseconds: float) -> Iterator[int]:
+    """Run the fake engine in a process of its own and yield its port."""
+    command = [sys.executable, "-m", "tests.benchmarks.fake_engine", "0", str(milliseconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def added(milliseconds: float, rounds: int = 150) -> None:
+    """Print the medians of a bare call and of a guarded one, taken in turns."""
+    with (
+        engine(milliseconds) as port,
+        Guard(Remote(f"http://127.0.0.1:{port}/v1", "guard")) as guard,
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        prompt = guard.classifier.prompts(exchange(USER, REPLY))[0]  # type: ignore[attr-defined]
+        asked = {"model": "guard", "max_tokens": 1, "logprobs": True, "top_logprobs": 20}
+        body = json.dumps(asked | dict(prompt.body))
+
+        def bare() -> object:
+            connection.request("POST", "/v1/chat/completions", body)
+            return json.loads(connection.getresponse().read())
+
+        def guarded() -> object:
+            outcome = guard.check(user=USER, assistant=REPLY)
+            assert outcome.verdict is not None
+            return outcome
+
+        plain, judged = timed(bare, guarded, rounds)
+    print(
+        f"{milliseconds:4.0f} ms engine: bare {plain:6.2f} ms, guarded {judged:6.2f} ms, "
+        f"added {judged - plain:5.2f} ms (medians of {rounds})"
+    )
+
+
+def timed(one: Callable[[], object], other: Callable[[], object], rounds: int) -> list[float]:
+    """Return both medians in milliseconds, taken in turns so that noise meets both."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for call in (one, other) * 5:
+        call()
+    for _ in range(rounds):
+        for place, call in enumerate((one, other)):
+            started = time.perf_counter()
+            call()
+            times[place].append((time.perf_counter() - started) * 1000)
+    return [statistics.median(each) for each in times]
+
+
+def sustained(concurrency: int) -> None:
+    """Print how many of many concurrent calls a second end, against the limit's ceiling."""
+
+    async def all_at_once(guard: Guard) -> float:
+        checks = (guard.acheck(user=USER, assistant=REPLY) for _ in range(CALLS))
+        started = time.perf_counter()
+        outcomes = await asyncio.gather(*checks)
+        took = time.perf_counter() - started
+        assert all(outcome.verdict is not None for outcome in outcomes)
+        return CALLS / took
+
+    with engine(ENGINE_MS) as port:
+        remote = Remote(f"http://127.0.0.1:{port}/v1", "guard", concurrency=concurrency)
+        with Guard(remote, Policy(timeout=60.0)) as guard:
+            asyncio.run(all_at_once(guard))
+            spent = time.process_time()
+            best = max(asyncio.run(all_at_once(guard)) for _ in range(ROUNDS))
+            cpu = (time.process_time() - spent) / (ROUNDS * CALLS) * 1000
+    ceiling = concurrency * 1000 / ENGINE_MS
+    print(
+        f"concurrency {concurrency:2}: {best:4.0f} calls/s of {ceiling:4.0f} "
+        f"({best / ceiling:4.0%}), {cpu:.2f} ms of CPU a call"
+    )
+
+
+if __name__ == "__main__":
+    for milliseconds in (0.0, ENGINE_MS):
+        added(milliseconds)
+    for concurrency in (4, 8, 12, 16):
+        sustained(concurrency)
