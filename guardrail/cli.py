@@ -108,13 +108,10 @@ def doctor(
     raise typer.Exit(0 if found.ok else 1)
 
 
-_FORWARDED = {
-    "add_help_option": False,
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
-}
+_FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-@app.command(**_FORWARDED)
+@app.command(add_help_option=False, context_settings=_FORWARDED)
 def bench(context: typer.Context) -> None:
     """Measure KoSafeGuard's engine against its card's recipe; `bench gateway`: the gateway."""
     if context.args[:1] == ["gateway"]:
@@ -123,7 +120,7 @@ def bench(context: typer.Context) -> None:
         _forward("guardrail.bench", "kosafeguard", context.args)
 
 
-@app.command(**_FORWARDED)
+@app.command(add_help_option=False, context_settings=_FORWARDED)
 def serve(context: typer.Context) -> None:
     """Run the gateway between any OpenAI-compatible app and any OpenAI-compatible model."""
     _forward("guardrail.integrations.gateway.cli", "server", context.args)

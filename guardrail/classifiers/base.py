@@ -67,6 +67,11 @@ class Classifier(ABC):
         """
         return False
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether it ends by itself within `deadline.seconds_left`; then no thread waits for it."""
+        return False
+
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what the classifier holds; calls after this fail."""
 

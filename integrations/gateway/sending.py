@@ -17,6 +17,7 @@ __all__ = ["ClientGone", "Head", "receive_all", "send_stream", "send_whole", "un
 
 _logger = logging.getLogger("guardrail")
 _COMMENT = b": keep-alive\n\n"
+_MOST_WAITING = 256  # events for a slow client
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +87,24 @@ async def send_stream(
     first = await anext(events, b"")
     await _start(send, head)
     line = _Line(send, keep_alive)
-    await line.send(first)
-    pulse = asyncio.create_task(line.pulse())
-    try:
-        last = await _send_all(line, events)
-    finally:
-        pulse.cancel()
-        await asyncio.gather(pulse, return_exceptions=True)
-    await send({"type": "http.response.body", "body": last})
+    await line.put(first)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(line.run())
+        await _put_all(line, events)
+        line.end()
 
 
-async def _send_all(line: _Line, events: AsyncIterator[bytes]) -> bytes:
-    """Send events, and return what is to be sent last."""
+async def _put_all(line: _Line, events: AsyncIterator[bytes]) -> None:
+    """Put events on the line, and what went wrong as the last."""
     try:
         with translating():
             async for event in events:
-                await line.send(event)
+                await line.put(event)
     except Fault as fault:
-        return fault.event()
+        await line.put(fault.event())
     except Exception:
         _logger.exception("a stream failed")
-        return Fault(500, "the gateway failed", code="gateway_failed").event()
-    return b""
+        await line.put(Fault(500, "the gateway failed", code="gateway_failed").event())
 
 
 async def _start(send: Send, head: Head) -> None:
@@ -116,23 +113,48 @@ async def _start(send: Send, head: Head) -> None:
 
 
 class _Line:
-    """A response under way, in which comments fill long silences."""
+    """A response under way: what comes at once is sent as one, and comments fill long silences."""
 
     def __init__(self, send: Send, keep_alive: float) -> None:
         self._send = send
         self._keep_alive = keep_alive
-        self._now = asyncio.get_running_loop().time
-        self._last = self._now()
+        self._waiting: list[bytes] = []
+        self._ended = False
+        self._wake = asyncio.Event()  # there is something to send
+        self._room = asyncio.Event()  # and it was sent
 
-    async def send(self, data: bytes) -> None:
-        self._last = self._now()
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    async def put(self, data: bytes) -> None:
+        """Have something sent; waits while much is waiting, since the client is slow."""
+        self._waiting.append(data)
+        self._wake.set()
+        while len(self._waiting) >= _MOST_WAITING:
+            self._room.clear()
+            await self._room.wait()
 
-    async def pulse(self) -> None:
-        """Send a comment whenever nothing was sent for long."""
+    def end(self) -> None:
+        """Say that nothing follows."""
+        self._ended = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send until the end."""
         while True:
-            silent = self._now() - self._last
-            if silent >= self._keep_alive:
-                await self.send(_COMMENT)
-            else:
-                await asyncio.sleep(self._keep_alive - silent)
+            is_silent = await self._is_silent()
+            data = _COMMENT if is_silent else b"".join(self._waiting)
+            more = is_silent or not self._ended
+            if not is_silent:
+                self._waiting.clear()
+                self._wake.clear()
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+            self._room.set()
+            if not more:
+                return
+
+    async def _is_silent(self) -> bool:
+        """Wait for something to send; return whether there was nothing for long."""
+        try:
+            async with asyncio.timeout(self._keep_alive):
+                await self._wake.wait()
+        except TimeoutError:
+            return True
+        return False

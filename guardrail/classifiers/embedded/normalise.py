@@ -24,7 +24,7 @@ _MARKS = re.compile(
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DECORATION = re.compile("[\u2190-\u23ff\u2500-\u2bff\u3008-\u301b\u3020\u3030\u303e\u303f\u30fb]+")
 _SPACES = re.compile(r"[^\S\n]+")
-_NEWLINES = re.compile(r"\s*\n\s*")
+_NEWLINES = re.compile(r" ?\n[ \n]*")
 _STRETCHED = re.compile(r"([^\d\s])\1{2,}")
 _ORDINARY = re.compile(
     r"(?:[가-힣a-z0-9.,?!~%'\"()/:;\-]| (?! )|\n(?![ \n])|[ㅋㅎㅠㅜㅇ]+(?![ㄱ-ㅣ]))*"
@@ -53,7 +53,7 @@ def _readable_once(text: str) -> str:
     text = _MARKS.sub("", text).lower()
     text = _CONTROL.sub(" ", _DECORATION.sub("", text))
     text = _STRETCHED.sub(r"\1\1", jamo.join(text))
-    return _SPACES.sub(" ", _NEWLINES.sub("\n", text)).strip()
+    return _NEWLINES.sub("\n", _SPACES.sub(" ", text)).strip()
 
 
 _LOOKALIKE_VOWELS = dict(zip("1li|!r卜トh-_一", "ㅣㅣㅣㅣㅣㅏㅏㅏㅐㅡㅡㅡ", strict=True))
@@ -66,7 +66,7 @@ _COUNTED = "가개건권급기년달대도동등만명박배번분살석세시�
 _BETWEEN = re.compile(
     rf"(?<=[가-힣])(?:[.,·*_\-^~!|/+=@#$%&:;'\"`()\[\]{{}}<>]{{1,6}}|\d(?![{_COUNTED}]))(?=[가-힣])"
 )
-_SPELLED_OUT = re.compile(r"(?<!\S)(?:[가-힣ㄱ-ㅎ][ .,\-_*/]{1,3}){3,}[가-힣ㄱ-ㅎ](?!\S)")
+_SPELLED_OUT = re.compile(r"(?<!\S)(?:[가-힣ㄱ-ㅎ][ .,\-_*/]{1,3}){3,40}[가-힣ㄱ-ㅎ](?!\S)")
 _SEPARATORS = re.compile(r"[ .,\-_*/]+")
 
 
