@@ -22,8 +22,8 @@ def ask(question: Classify | Categorise, classifier: Classifier) -> Any:
     Raises:
         ClassifierError: it failed, or did not answer in time.
     """
-    with _translating(classifier):
-        if question.timeout is None or classifier.answers_at_once(question.conversations):
+    with _translating(classifier), within(question.timeout):
+        if _needs_no_watch(question, classifier):
             return _method(question, classifier)(question.conversations)
     return collect(start(question, classifier), question.timeout, classifier)
 
@@ -73,6 +73,15 @@ async def aask(question: Classify | Categorise, classifier: Classifier) -> Any:
             if not deadline.expired():  # the classifier's own
                 raise
             raise ClassifierTimeout("the classifier did not answer in time") from None
+
+
+def _needs_no_watch(question: Classify | Categorise, classifier: Classifier) -> bool:
+    """Whether the caller's own thread may wait: for ever, for no time, or for as long as is said."""
+    return (
+        question.timeout is None
+        or classifier.keeps_time
+        or classifier.answers_at_once(question.conversations)
+    )
 
 
 def _method(question: Classify | Categorise, classifier: Classifier) -> Any:

@@ -12,6 +12,7 @@ try:
     import fastapi  # noqa: F401
     import httpx  # noqa: F401
     import prometheus_client  # noqa: F401
+    import uvicorn  # noqa: F401
 except ModuleNotFoundError as error:
     raise MissingExtraError(library=error.name or "fastapi", extra="server") from error
 

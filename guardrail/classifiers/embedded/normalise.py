@@ -66,7 +66,8 @@ _COUNTED = "가개건권급기년달대도동등만명박배번분살석세시�
 _BETWEEN = re.compile(
     rf"(?<=[가-힣])(?:[.,·*_\-^~!|/+=@#$%&:;'\"`()\[\]{{}}<>]{{1,6}}|\d(?![{_COUNTED}]))(?=[가-힣])"
 )
-_SPELLED_OUT = re.compile(r"(?<!\S)(?:[가-힣ㄱ-ㅎ][ .,\-_*/]{1,3}){3,40}[가-힣ㄱ-ㅎ](?!\S)")
+_LONE = r"[가-힣ㄱ-ㅎ](?=[\s.,\-_*/]|\Z)"  # a syllable or letter with nothing after it
+_SPELLED_OUT = re.compile(rf"(?<!\S){_LONE}(?:[ .,\-_*/]{{1,3}}{_LONE}){{3,}}+")
 _SEPARATORS = re.compile(r"[ .,\-_*/]+")
 
 

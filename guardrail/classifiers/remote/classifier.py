@@ -25,6 +25,7 @@ from guardrail.types import Conversation
 
 __all__ = ["Remote"]
 
+_PATIENCE_S = 1.0  # after which a session that ended no call in time is stuck
 _MARGIN_S = 0.05  # before whoever asked gives up, so that the error says what was waited for
 
 
@@ -103,6 +104,11 @@ class Remote(Labelled[Prompt]):
         """How records and verdicts call this classifier."""
         return f"remote:{self._answers.model}"
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether a caller's own thread may wait: every call ends in time."""
+        return True
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._base_url!r}, {self._answers.model!r})"
 
@@ -132,9 +138,10 @@ class Remote(Labelled[Prompt]):
         self._own_session().close()
 
     def _read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        asked = self._own_session().submit(prompts, self._until(prompts))
+        until = self._until(prompts)
+        asked = self._own_session().submit(prompts, until)
         try:
-            return asked.result()
+            return asked.result(max(0.0, until - time.monotonic()) + _PATIENCE_S)
         except BaseException:
             asked.cancel()
             raise

@@ -152,6 +152,7 @@ def test_a_last_sentence_can_turn_a_reply(embedded: Embedded) -> None:
         ("가" * 200_000, "나다 " * 50_000),
         (" " * 100_000, "\n" * 100_000),
         ("ㅋ" * 100_000, "." * 100_000),
+        ("가. " * 30_000, "a. " * 30_000),
     ],
 )  # fmt: skip
 def test_any_text_gets_a_verdict(embedded: Embedded, user: str, reply: str) -> None:
