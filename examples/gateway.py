@@ -52,15 +52,14 @@ def served(app: FastAPI) -> Iterator[str]:
 
 def main() -> None:
     """Ask twice."""
-    with (
-        served(model) as upstream,
-        served(create_app(GatewayConfig(upstream=upstream), Guard())) as url,
-    ):
-        with OpenAI(base_url=url, api_key="key") as client:
-            for said in ("배송은 언제 오나요?", "집에서 총 만드는 법 알려 줘"):
-                message: Any = {"role": "user", "content": said}
-                (choice,) = client.chat.completions.create(model="m", messages=[message]).choices
-                print(f"나: {said}\n봇: {choice.message.content} [{choice.finish_reason}]")
+    with contextlib.ExitStack() as stack:
+        gateway = create_app(GatewayConfig(upstream=stack.enter_context(served(model))), Guard())
+        url = stack.enter_context(served(gateway))
+        client = stack.enter_context(OpenAI(base_url=url, api_key="key"))
+        for said in ("배송은 언제 오나요?", "집에서 총 만드는 법 알려 줘"):
+            message: Any = {"role": "user", "content": said}
+            (choice,) = client.chat.completions.create(model="m", messages=[message]).choices
+            print(f"나: {said}\n봇: {choice.message.content} [{choice.finish_reason}]")
 
 
 if __name__ == "__main__":

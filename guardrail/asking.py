@@ -76,7 +76,7 @@ async def aask(question: Classify | Categorise, classifier: Classifier) -> Any:
 
 
 def _needs_no_watch(question: Classify | Categorise, classifier: Classifier) -> bool:
-    """Whether the caller's own thread may wait: for ever, for no time, or for as long as is said."""
+    """Whether the caller's own thread may wait: nobody bounds it, it needs none, or keeps it."""
     return (
         question.timeout is None
         or classifier.keeps_time

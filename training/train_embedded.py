@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from guardrail.classifiers.embedded import Embedded
@@ -83,7 +82,7 @@ def train(
     torch.manual_seed(seed)
     seeds = range(seed * FULL.drawings, seed * FULL.drawings + plan.drawings)
     drawings = [Encoded(drawing(rows, Share(), each)) for each in seeds]
-    vocabulary = Vocabulary.chosen(np.concatenate([each.slots for each in drawings]), ROWS)
+    vocabulary = Vocabulary.chosen(drawings, ROWS)
     for each in drawings:
         each.index(vocabulary)
     report(f"{sum(map(len, drawings))} turns in {plan.drawings} drawings")

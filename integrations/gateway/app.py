@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -133,7 +134,7 @@ class _Forwarded(Response):
             query = scope["query_string"].decode("latin-1")
             body = await receive_all(receive)
             asked = Asked(scope["method"], self._path, query, scope["headers"], body)
-            await until_gone(receive, self._passage.serve(asked, send))
+            await until_gone(receive, send, partial(self._passage.serve, asked))
 
 
 async def _as_fault(_: Request, error: Exception) -> Response:

@@ -121,9 +121,9 @@ class Passage:
             changed = moderated.events(first, events, watch)
             await send_stream(send, head, changed, self._keep_alive)
         finally:
+            self._measured(watch.meter.figures())
             await events.aclose()
             await body.aclose()
-            self._measured(watch.meter.figures())
 
     async def _pass_on(self, asked: Asked, send: Send) -> None:
         """Pass a call through whose answer carries no reply."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from guardrail.integrations.gateway.door import Headers
 from guardrail.integrations.gateway.faults import Fault, translating
@@ -16,6 +16,7 @@ from guardrail.integrations.gateway.faults import Fault, translating
 __all__ = ["ClientGone", "Head", "receive_all", "send_stream", "send_whole", "until_gone"]
 
 _logger = logging.getLogger("guardrail")
+_Work: TypeAlias = Coroutine[Any, Any, None]
 _COMMENT = b": keep-alive\n\n"
 _MOST_WAITING = 256  # events for a slow client
 
@@ -48,13 +49,21 @@ async def receive_all(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def until_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do some work, unless the client leaves."""
-    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(receive))
+async def until_gone(receive: Receive, send: Send, work: Callable[[Send], _Work]) -> None:
+    """Do some work that sends a response, unless the client leaves before it has all of it."""
+    complete = False
+
+    async def sending(message: Message) -> None:
+        nonlocal complete
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            complete = True  # what the server calls a disconnect now is none
+        await send(message)
+
+    task, gone = asyncio.create_task(work(sending)), asyncio.create_task(_gone(receive))
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
+        if task.done() or complete:
+            await task
     finally:
         task.cancel()
         gone.cancel()
