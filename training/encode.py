@@ -16,7 +16,6 @@ from training.parts import CATEGORIES
 
 __all__ = ["Batch", "Encoded", "Vocabulary"]
 
-_HATE_COUNTS = 6.0  # there is less of it, and spelling varies more, than of composed turns
 _CHUNK = 2000  # sentences taken apart at a time
 _HATE = {"kotox", "curse2runo", "kosbi"}  # all O1: the category head has little to learn there
 
@@ -31,9 +30,10 @@ class Vocabulary:
 
     @classmethod
     def chosen(cls, drawings: Sequence[Encoded], rows: int) -> Vocabulary:
-        """Give the slots a row that occur in the most sentences, those of hate counting more."""
-        counts = sum(each.slot_counts(_HATE_COUNTS) for each in drawings)
-        best = np.argsort(-np.asarray(counts), kind="stable")[: rows - 1]
+        """Give a row to the slots that occur most in distinct sentences."""
+        slots = np.concatenate([each.slots for each in drawings])
+        counts = np.bincount(slots, minlength=1 << SLOT_BITS)
+        best = np.argsort(-counts, kind="stable")[: rows - 1]
         row_of = np.zeros(1 << SLOT_BITS, np.uint16)
         row_of[best] = np.arange(1, len(best) + 1)
         return cls(row_of)
@@ -76,15 +76,6 @@ class Encoded:
         self.slots, self.sizes = _taken_apart(list(number))
         self.rows = np.empty(0, np.uint16)
         self.row_starts = np.empty(0, np.int64)
-
-    def slot_counts(self, hate: float) -> npt.NDArray[np.float64]:
-        """Return how many sentences hold each slot; one of a hate source counts as `hate`."""
-        weights = np.ones(len(self.sizes))
-        chosen = [n for turn in np.flatnonzero(self.hate) for n in self.saids[turn]]
-        weights[chosen] = hate
-        each = np.repeat(weights, self.sizes)
-        counts: npt.NDArray[np.float64] = np.bincount(self.slots, each, 1 << SLOT_BITS)  # type: ignore[assignment]  # floats where weights are given
-        return counts
 
     def index(self, vocabulary: Vocabulary) -> None:
         """Keep only the rows of known slots, from here on."""

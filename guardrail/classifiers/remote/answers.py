@@ -127,7 +127,7 @@ def _parsed(content: bytes) -> _Answer:
     try:
         return _Answer.model_validate_json(content)
     except ValidationError as error:
-        said = content[:120].decode("utf-8", "replace")
+        said = content[:40].decode("utf-8", "replace")
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ClassifierUnavailable(

@@ -72,13 +72,16 @@ def translated(error: Exception) -> ClassifierError:
 
 
 def _refused(error: openai.APIStatusError) -> ClassifierError:
-    status, said = error.status_code, _first_line(error)
+    status = error.status_code  # and no more: what a server says may quote the text it was sent
     if status in _ABOUT_THE_TEXT:
-        return ClassifierProtocolError(f"the server refused the prompt: {said}")
+        return ClassifierProtocolError(
+            f"the server refused the prompt with {status}; if it is too long, lower context_tokens"
+        )
     if status in _PASSING:
-        return Passing(f"the server answered {said}", _retry_after(error))
-    advice = _ADVICE.get(status, "check base_url")
-    return ClassifierUnavailable(f"the server answered {status}; {advice} ({said})")
+        return Passing(f"the server answered {status}", _retry_after(error))
+    return ClassifierUnavailable(
+        f"the server answered {status}; {_ADVICE.get(status, 'check base_url')}"
+    )
 
 
 def _retry_after(error: openai.APIStatusError) -> float | None:

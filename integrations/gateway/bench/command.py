@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _gateway(
     clients: Annotated[int, typer.Option(help="Streams at once.")] = 200,
     rounds: Annotated[int, typer.Option(help="Streams of each; the first is not timed.")] = 2,
-    pause: Annotated[float, typer.Option(help="Seconds between chunks of 6 characters.")] = 0.1,
+    pause: Annotated[float, typer.Option(help="Seconds between chunks of 6 characters.")] = 0.2,
     calls: Annotated[int, typer.Option(help="Calls to measure CPU with.")] = 1000,
     streams: Annotated[int, typer.Option(help="Streams to watch memory over.")] = 10_000,
     file: Annotated[Path | None, typer.Option("--json", help="File for the figures.")] = None,

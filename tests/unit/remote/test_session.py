@@ -17,6 +17,7 @@ import pytest
 from guardrail import Guard
 from guardrail.classifiers import Remote
 from guardrail.errors import (
+    ClassifierError,
     ClassifierProtocolError,
     ClassifierTimeout,
     ClassifierUnavailable,
@@ -311,6 +312,18 @@ def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.MonkeyP
     assert "Bearer k-123" in server.heads[0]
     assert "private" not in server.heads[0]
     assert "k-123" not in f"{raised.value} {classifier!r}"
+
+
+@pytest.mark.parametrize("status", ["400 Bad", "422 Odd", "503 Down", "401 No"])
+def test_no_error_quotes_the_text(status: str) -> None:
+    """A server may repeat what it was sent; messages and records do not."""
+    secret = "비밀번호는 1234입니다"
+    echo = answer({"detail": [{"input": secret}]}, status)
+    fails = pytest.raises(ClassifierError)
+    with remote(answering(echo), max_retries=0) as (classifier, _), fails as raised:
+        classifier.classify(exchange("hi", secret))
+
+    assert "1234" not in str(raised.value)
 
 
 def test_without_a_key_none_is_borrowed(monkeypatch: pytest.MonkeyPatch) -> None:
