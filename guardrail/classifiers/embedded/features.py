@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SIZES", "SLOT_BITS", "Grams", "grams", "sentences"]
+__all__ = ["SIZES", "SLOT_BITS", "Grams", "Indices", "Words", "grams", "sentences"]
 
 SIZES = range(2, 8)
 """Lengths of the n-grams, in letters."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from guardrail.classifiers.embedded.features import grams, sentences
 from guardrail.errors import ClassifierUnavailable
 
-__all__ = ["WEIGHTS", "Network", "Text"]
+__all__ = ["WEIGHTS", "Floats", "Network", "Text"]
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
 """The weights that ship with the package."""
