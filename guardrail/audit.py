@@ -17,7 +17,6 @@ from typing import Protocol
 from uuid import uuid4
 
 from guardrail.errors import ConfigError
-from guardrail.masking import mask
 from guardrail.types import Action, Category, Conversation, Outcome, Stage, last_exchange
 
 __all__ = [
@@ -243,5 +242,7 @@ def _recorded(text: str | None, how: RecordText) -> str | None:
     if text is None or how is RecordText.NONE:
         return None
     if how is RecordText.TEXT:
+        from guardrail.masking import mask  # compiles its patterns: not for those who keep no text
+
         return mask(text)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

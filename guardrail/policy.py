@@ -134,7 +134,7 @@ def _known_language(value: object) -> object:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Texts(_Settings):
@@ -163,10 +163,7 @@ class CategoryPolicy(_Settings):
 
     action: OnUnsafe = OnUnsafe.REFUSE
     threshold: _Probability | None = None
-    refusal: Texts = Texts()
-
-
-_DEFAULT = CategoryPolicy()
+    refusal: Texts = Field(default_factory=Texts)
 
 
 class Policy(_Settings):
@@ -196,15 +193,15 @@ class Policy(_Settings):
     language: Annotated[Language | Literal["auto"], BeforeValidator(_known_language)] = "auto"
     service_name: str = ""
     contact: str = ""
-    fallback: Texts = Texts()
+    fallback: Texts = Field(default_factory=Texts)
     categories: Annotated[Mapping[Category, CategoryPolicy], BeforeValidator(_upper_keys)] = Field(
         default_factory=dict
     )
-    window: Annotated[Window | None, _OffByFalse] = Window()
+    window: Annotated[Window | None, _OffByFalse] = Field(default_factory=Window)
 
     def of(self, category: Category) -> CategoryPolicy:
         """Return how a category is treated."""
-        return self.categories.get(category, _DEFAULT)
+        return self.categories.get(category) or CategoryPolicy()
 
     def finds_unsafe(self, verdict: Verdict) -> bool:
         """Whether the verdict reaches the thresholds.

@@ -47,7 +47,7 @@ class Window(BaseModel):
         in_a_row: unsafe prefixes in a row that end the stream.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     first: Annotated[int, Field(ge=1)] = 32
     growth: Annotated[float, Field(gt=0.0)] = 0.5
