@@ -17,7 +17,15 @@ from typing import Protocol
 from uuid import uuid4
 
 from guardrail.errors import ConfigError
-from guardrail.types import Action, Category, Conversation, Outcome, Stage, last_exchange
+from guardrail.types import (
+    Action,
+    Category,
+    Conversation,
+    Outcome,
+    Stage,
+    StreamFacts,
+    last_exchange,
+)
 
 __all__ = [
     "AuditRecord",
@@ -32,6 +40,7 @@ __all__ = [
 
 _logger = logging.getLogger("guardrail")
 # What JSON may hold as it is, but a line of UTF-8 may not: some readers end lines at the first.
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _NOT_IN_LINES = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
@@ -76,6 +85,7 @@ class AuditRecord:
         id: unique.
         time: when it was decided, in UTC.
         degraded: whether a weaker classifier judged, since the one that should was down.
+        stream: what was done with a reply while it was streamed; None of what came whole.
     """
 
     status: Status
@@ -92,6 +102,7 @@ class AuditRecord:
     id: str = field(default_factory=lambda: uuid4().hex)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     degraded: bool = False
+    stream: StreamFacts | None = None
 
     @classmethod
     def of(
@@ -100,6 +111,7 @@ class AuditRecord:
         outcome: Outcome,
         *,
         seconds: float,
+        facts: StreamFacts | None = None,
         text: RecordText = RecordText.NONE,
         classifier: str | None = None,
     ) -> AuditRecord:
@@ -119,6 +131,7 @@ class AuditRecord:
             user=_recorded(user, text),
             reply=_recorded(reply, text),
             degraded=outcome.degraded,
+            stream=facts,
         )
 
     def to_json(self) -> str:
@@ -128,7 +141,7 @@ class AuditRecord:
 
 def json_line(value: Mapping[str, object]) -> str:
     """Return an object as one line of JSON that any encoding of Unicode can hold."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _ENCODER.encode(value)
     return _NOT_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -204,12 +217,23 @@ class Recorder:
                     f"a hook is a plain function, and {hook!r} is async: nobody awaits"
                 )
 
-    def record(self, conversation: Conversation, outcome: Outcome, seconds: float) -> None:
-        """Record one decision."""
+    def record(
+        self,
+        conversation: Conversation,
+        outcome: Outcome,
+        seconds: float,
+        facts: StreamFacts | None = None,
+    ) -> None:
+        """Record one decision; of a streamed reply with what was done while it grew."""
         if not self.hooks:
             return
         record = AuditRecord.of(
-            conversation, outcome, seconds=seconds, text=self.text, classifier=self.classifier
+            conversation,
+            outcome,
+            seconds=seconds,
+            facts=facts,
+            text=self.text,
+            classifier=self.classifier,
         )
         for hook in self.hooks:
             try:

@@ -30,6 +30,7 @@ from guardrail.policy import Policy
 __all__ = ["AuditConfig", "ClassifierConfig", "Config"]
 
 _PREFIX = "GUARDRAIL_"
+_SECRET = re.compile("key|token")  # what stands under such a name is not repeated
 _CONFIG = f"{_PREFIX}CONFIG"
 _CLASSIFIERS = {
     "cascade": "guardrail.classifiers:Cascade",
@@ -128,7 +129,18 @@ class AuditConfig(BaseModel):
 
 
 class Config(BaseSettings):
-    """All settings of a guard."""
+    """All settings of a guard.
+
+    Args:
+        classifier: judges.
+        policy: what is done about verdicts.
+        audit: where records of decisions go.
+        gateway: for `guardrail serve`, which reads and checks it; it may hold keys, so that it is
+            never shown.
+        records: for `guardrail serve`, too.
+        telemetry: for `guardrail serve`, too.
+        ray: for `guardrail.integrations.ray_serve`, which reads and checks it.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
@@ -137,6 +149,10 @@ class Config(BaseSettings):
     classifier: ClassifierConfig = ClassifierConfig()
     policy: Policy = Policy()
     audit: AuditConfig = AuditConfig()
+    gateway: Any = Field(default=None, exclude=True)
+    records: Any = Field(default=None, exclude=True)
+    telemetry: Any = Field(default=None, exclude=True)
+    ray: Any = Field(default=None, exclude=True)
 
     @classmethod
     def settings_customise_sources(
@@ -166,7 +182,7 @@ class Config(BaseSettings):
         try:
             return cls(**settings)
         except ValidationError as error:
-            raise ConfigError(_explained(error, str(place or "environment"))) from error
+            raise ConfigError(_explained(error, str(place or "environment"), cls)) from error
         except SettingsError as error:
             raise ConfigError(f"{_unread(error)}: a table is JSON: {error.__cause__}") from error
 
@@ -236,21 +252,22 @@ def _load(kind: str) -> Any:
         raise ConfigError(f"[classifier] kind = {kind!r} cannot be loaded: {error}") from error
 
 
-def _explained(error: ValidationError, place: str) -> str:
-    return "\n".join(_explained_one(one, place) for one in error.errors())
+def _explained(error: ValidationError, place: str, settings: type[Config] = Config) -> str:
+    return "\n".join(_explained_one(one, place, settings) for one in error.errors())
 
 
-def _explained_one(error: Mapping[str, Any], place: str) -> str:
+def _explained_one(error: Mapping[str, Any], place: str, settings: type[Config]) -> str:
     keys = [str(key) for key in error["loc"]]
     if is_key := keys[-1] == "[key]":
         keys.pop()
     where = _variable(keys) or place
     if is_key or error["type"] == "extra_forbidden":
-        known = ", ".join(_known_keys(keys[:-1]))
+        known = ", ".join(_known_keys(keys[:-1], settings))
         return f"{where}: unknown key {'.'.join(keys)!r}; known are {known}"
     is_no_table = error["type"] in ("model_type", "mapping_type", "dict_type")
     message = "should be a table" if is_no_table else error["msg"].removeprefix("Value error, ")
-    return f"{where}: {'.'.join(keys)} = {error['input']!r}: {message}"
+    value = "" if _SECRET.search(".".join(keys)) else f" = {error['input']!r}"
+    return f"{where}: {'.'.join(keys)}{value}: {message}"
 
 
 def _variable(keys: Sequence[str]) -> str | None:
@@ -267,9 +284,9 @@ def _unread(error: SettingsError) -> str:
     return f"{_PREFIX}{field[1].upper()}" if field else "environment"
 
 
-def _known_keys(path: Sequence[str]) -> list[str]:
+def _known_keys(path: Sequence[str], settings: type[Config]) -> list[str]:
     """Return the keys of the table at a path, as far as the models name them."""
-    value: Any = Config.model_construct(policy=Policy().spelled_out())
+    value: Any = settings.model_construct(policy=Policy().spelled_out())
     for key in path:
         value = value[key] if isinstance(value, Mapping) else getattr(value, key)
     return sorted(type(value).model_fields) if isinstance(value, BaseModel) else sorted(value)

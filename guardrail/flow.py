@@ -17,12 +17,21 @@ from guardrail.errors import (
     InvalidTurnError,
 )
 from guardrail.policy import Policy
-from guardrail.types import Category, Conversation, Outcome, Verdict, exchange, question
+from guardrail.types import (
+    Category,
+    Conversation,
+    Outcome,
+    StreamFacts,
+    Verdict,
+    exchange,
+    question,
+)
 
 __all__ = [
     "Categorise",
     "Classify",
     "Command",
+    "Decided",
     "Flow",
     "Now",
     "Record",
@@ -59,12 +68,21 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """Tell whoever listens what was decided: also of a reply that still grows."""
+
+    conversations: Sequence[Conversation]
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """Have a decision recorded."""
+    """Have a decision recorded, the last one about a text."""
 
     conversation: Conversation
     outcome: Outcome
     seconds: float
+    facts: StreamFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,7 @@ class Now:
     """Read the clock; answered with the seconds since some fixed moment."""
 
 
-Command: TypeAlias = Classify | Categorise | Reply | Record | Now
+Command: TypeAlias = Classify | Categorise | Reply | Decided | Record | Now
 Flow: TypeAlias = Generator[Command, Any, T]
 
 
@@ -129,14 +147,19 @@ def decide_many(
     try:
         verdicts: list[Verdict] = _checked(answers, Verdict, conversations)
     except ClassifierError as error:
-        return [policy.decide_without(conversation, error) for conversation in conversations]
-    errors = yield from _name_categories(conversations, verdicts, policy)
-    return [
-        policy.decide_without(conversation, errors[place], verdict)
-        if place in errors
-        else policy.decide(conversation, verdict)
-        for place, (conversation, verdict) in enumerate(zip(conversations, verdicts, strict=True))
-    ]
+        outcomes = [policy.decide_without(conversation, error) for conversation in conversations]
+    else:
+        errors = yield from _name_categories(conversations, verdicts, policy)
+        outcomes = [
+            policy.decide_without(conversation, errors[place], verdict)
+            if place in errors
+            else policy.decide(conversation, verdict)
+            for place, (conversation, verdict) in enumerate(
+                zip(conversations, verdicts, strict=True)
+            )
+        ]
+    yield Decided(conversations, outcomes)
+    return outcomes
 
 
 def _name_categories(

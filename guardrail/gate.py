@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from guardrail.flow import Classify, Command, Flow, Now, Record, decide_many, review, time_for
+from guardrail.growing import Growing
 from guardrail.policy import Policy
-from guardrail.types import Conversation, Outcome, Role, Turn
+from guardrail.types import Conversation, Outcome
 from guardrail.window import Cut, Window
 
 __all__ = [
@@ -126,67 +127,9 @@ def gate(
     judged = {key: lane for key, lane in lanes.items() if not lane.dropped}
     outcomes = {key: lane.final for key, lane in judged.items()}
     for key, lane in judged.items():
-        yield Record(lane.conversation(lane.length), outcomes[key], state.seconds)
+        conversation = lane.conversation(lane.length)
+        yield Record(conversation, outcomes[key], state.seconds, lane.facts)
     return outcomes
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One text of the reply, and how far it has come.
-
-    Offsets count characters from its start; shown <= cleared <= judged <= length.
-    """
-
-    asked: Conversation
-    checked: str = ""  # the longest text given to a check so far
-    fresh: list[str] = field(default_factory=list)  # what has come after it
-    length: int = 0
-    judged: int = 0  # by the last check
-    cleared: int = 0  # may be shown, by the checks that passed
-    shown: int = 0
-    strikes: int = 0  # checks in a row that did not pass
-    outcome: Outcome | None = None  # of the last check
-    closed: bool = False  # ended before its end, in its group's refusal or for want of text
-    dropped: bool = False  # has no outcome of its own: its group's is another lane's
-
-    @property
-    def final(self) -> Outcome:
-        """The outcome of the whole lane, once it has ended."""
-        assert self.outcome is not None, "the end of a lane is always judged"
-        return replace(self.outcome, shown=self.shown) if self.closed else self.outcome
-
-    @property
-    def is_judged_whole(self) -> bool:
-        """Whether the last check covered all that has come."""
-        return self.outcome is not None and self.judged == self.length
-
-    def take(self, text: str) -> int:
-        """Add text and return the offset of its end."""
-        self.fresh.append(text)
-        self.length += len(text)
-        return self.length
-
-    def unchecked(self) -> str:
-        """Return the text that no check was given yet."""
-        self.fresh = ["".join(self.fresh)]
-        return self.fresh[0]
-
-    def conversation(self, end: int) -> Conversation:
-        """Return the conversation whose last turn is the text up to an offset."""
-        missing = end - len(self.checked)
-        if missing > 0:
-            fresh = self.unchecked()
-            self.checked += fresh[:missing]
-            self.fresh = [fresh[missing:]]
-        return (*self.asked, Turn(Role.ASSISTANT, self.checked[:end]))
-
-    def settle(self, cut: Cut, outcome: Outcome) -> None:
-        """Take note of a check."""
-        self.judged, self.outcome = cut.judge, outcome
-        if outcome.blocked:
-            self.strikes += 1
-        else:
-            self.cleared, self.strikes = max(self.cleared, cut.show), 0
 
 
 class _Gate(Generic[E]):
@@ -199,22 +142,24 @@ class _Gate(Generic[E]):
         self._policy = policy
         self._window = window
         self._shape = shape
-        self._lanes: dict[Lane, _Lane] = {key: _Lane(asked) for key in shape.lanes}
+        self._lanes: dict[Lane, Growing] = {key: Growing(asked) for key in shape.lanes}
         self._held: deque[tuple[E, Lane | None, int]] = deque()  # event, its lane, its end there
         self._checking: dict[Lane, Cut] = {}  # lanes being judged, and up to where
-        self._began = 0.0  # the check under way, by the clock
+        self._since = 0.0  # the stream's beginning, by the clock
+        self._began = 0.0  # that of the check under way
         self.seconds = 0.0  # that checks have taken
         self._refused: set[Hashable] = set()  # groups that have ended in a refusal
         self._ended = False
         self._opened = False  # nothing at all leaves before the first decision
 
-    def run(self) -> StreamFlow[Mapping[Lane, _Lane]]:
+    def run(self) -> StreamFlow[Mapping[Lane, Growing]]:
         """Take events in and let them out until every lane has its end."""
+        self._since = yield Now()
         while not self._ended or not all(map(self._is_done, self._lanes.values())):
             if due := self._due():
                 self._checking = due
                 self._began = yield Now()
-                yield Begin(Classify(self._conversations(), time_for(len(due), self._policy)))
+                yield Begin(Classify(self._asking(), time_for(len(due), self._policy)))
             match (yield Next()):
                 case Chunk(event):
                     self._take(event)
@@ -228,7 +173,7 @@ class _Gate(Generic[E]):
             yield from self._release()
         return self._lanes
 
-    def _is_done(self, lane: _Lane) -> bool:
+    def _is_done(self, lane: Growing) -> bool:
         return lane.closed or lane.is_judged_whole
 
     def _due(self) -> dict[Lane, Cut]:
@@ -248,11 +193,17 @@ class _Gate(Generic[E]):
         self._checking = whole  # the check under way happens to cover it all
         return {}
 
-    def _cut(self, lane: _Lane, window: Window) -> Cut | None:
+    def _cut(self, lane: Growing, window: Window) -> Cut | None:
         if lane.closed or lane.length - lane.judged < window.soft(lane.judged):
             return None
         cut = window.cut(lane.judged, lane.unchecked())
         return None if cut is None else Cut(lane.judged + cut.judge, lane.judged + cut.show)
+
+    def _asking(self) -> list[Conversation]:
+        """Return what the check that begins is to judge."""
+        for key in self._checking:
+            self._lanes[key].checks += 1
+        return self._conversations()
 
     def _conversations(self) -> list[Conversation]:
         return [self._lanes[key].conversation(cut.judge) for key, cut in self._checking.items()]
@@ -263,7 +214,7 @@ class _Gate(Generic[E]):
             self._held.append((event, None, 0))
             return
         if self._shape.group(key) not in self._refused:
-            lane = self._lanes.setdefault(key, _Lane(self._asked))
+            lane = self._lanes.setdefault(key, Growing(self._asked))
             self._held.append((event, key, lane.take(text)))
 
     def _end(self) -> None:
@@ -299,7 +250,7 @@ class _Gate(Generic[E]):
                 self._close(key, lane)
             self._opened = self._opened or lane.closed or not outcome.blocked
 
-    def _is_decisive(self, lane: _Lane, outcome: Outcome) -> bool:
+    def _is_decisive(self, lane: Growing, outcome: Outcome) -> bool:
         """Whether a blocked prefix ends the lane; otherwise it is held until a later check."""
         window = self._window
         if window is None or outcome.verdict is None or outcome.error is not None:
@@ -309,7 +260,7 @@ class _Gate(Generic[E]):
         sure = window.early_threshold is None or outcome.verdict.score >= window.early_threshold
         return sure and lane.strikes >= window.in_a_row
 
-    def _close(self, key: Lane, lane: _Lane) -> None:
+    def _close(self, key: Lane, lane: Growing) -> None:
         """End a lane and its group in a refusal, which takes the place of what was held of them."""
         group = self._shape.group(key)
         self._refused.add(group)
@@ -331,6 +282,8 @@ class _Gate(Generic[E]):
                 lane = self._lanes[key]
                 if end > lane.cleared:
                     return
+                if end and lane.waited is None:
+                    lane.waited = (yield Now()) - self._since
                 lane.shown = end
             self._held.popleft()
             yield Emit(event)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from os import PathLike
 from types import EllipsisType
 from typing import Any, Self, TypeVar, overload
@@ -15,7 +17,7 @@ from guardrail.gate import Shape, gate
 from guardrail.intake import AsyncIntake, Intake
 from guardrail.policy import Policy
 from guardrail.protect import protected
-from guardrail.pump import Hands, arun, run
+from guardrail.pump import Hands, Listener, arun, run
 from guardrail.streams import TEXT, GuardedAsyncStream, GuardedStream
 from guardrail.types import Conversation, Outcome, Turn, exchange, question
 from guardrail.window import Window
@@ -54,6 +56,7 @@ class Guard:
         self.policy = Policy() if policy is None else _is_a(Policy, policy)
         recorder = Recorder(tuple(hooks), _record_text(record_text), self.classifier.name)
         self._hands = Hands(self.classifier, recorder)
+        self._borrows = False
 
     @classmethod
     def from_config(cls, path: str | PathLike[str] | None = None) -> Self:
@@ -74,6 +77,31 @@ class Guard:
             hooks=config.audit.hooks(),
             record_text=config.audit.text,
         )
+
+    def with_policy(self, policy: Policy) -> Self:
+        """Return a guard with another policy that shares this one's classifier and hooks.
+
+        It costs nothing to make, for one tenant or one request; closing it closes nothing.
+
+        Raises:
+            ConfigError: it is no policy.
+        """
+        other = self._sharing()
+        other.policy = _is_a(Policy, policy)
+        return other
+
+    def with_hooks(self, *hooks: Hook) -> Self:
+        """Return a guard with more hooks that shares the rest with this one; see `with_policy`."""
+        recorder = self._hands.recorder
+        return self._sharing(recorder=replace(recorder, hooks=(*recorder.hooks, *hooks)))
+
+    def heard_by(self, listener: Listener) -> Self:
+        """Return a guard that also tells its decisions to a function; see `with_policy`.
+
+        It is told each as it is made, those about the prefixes of a stream too; hooks get the last
+        about each text. A later listener takes its place. What it raises ends the call.
+        """
+        return self._sharing(listener=listener)
 
     def check(self, *, user: str, assistant: str, history: Iterable[Turn] = ()) -> Outcome:
         """Judge one reply and decide what the user sees.
@@ -215,6 +243,8 @@ class Guard:
 
     def close(self) -> None:
         """Give back what the classifier and the hooks hold; the guard is of no use after."""
+        if self._borrows:
+            return
         try:
             self.classifier.close()
         finally:
@@ -241,6 +271,12 @@ class Guard:
     async def aanswer(self, user: str, reply: Callable[[], Awaitable[Any]]) -> Outcome:
         """Do what `answer` does, without blocking the event loop."""
         return await arun(answer(user, self.policy), self._hands, reply)
+
+    def _sharing(self, **hands: Any) -> Self:
+        other = copy.copy(self)
+        other._hands = replace(self._hands, **hands)
+        other._borrows = True
+        return other
 
     def _policy(self, check_input: bool) -> Policy:
         skip = self.policy.check_input and not check_input

@@ -8,18 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from guardrail.asking import aask, ask
 from guardrail.audit import Recorder
 from guardrail.classifiers.base import Classifier
-from guardrail.flow import Categorise, Classify, Command, Flow, Now, Record, Reply
+from guardrail.flow import Categorise, Classify, Command, Decided, Flow, Now, Record, Reply
 from guardrail.gate import Begin, Emit, Next, Stop, StreamFlow
 from guardrail.intake import AsyncIntake, Intake
+from guardrail.types import Conversation, Outcome
 
-__all__ = ["Hands", "arun", "astream", "run", "stream"]
+__all__ = ["Hands", "Listener", "arun", "astream", "run", "stream"]
 
 T = TypeVar("T")
+Listener: TypeAlias = Callable[[Conversation, Outcome], None]
+"""Is told each decision as it is made, with the conversation up to the judged text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,12 @@ class Hands:
     Args:
         classifier: judges.
         recorder: keeps the decisions.
+        listener: is told them as they are made.
     """
 
     classifier: Classifier
     recorder: Recorder
+    listener: Listener | None = None
 
 
 def _no_bot() -> Any:
@@ -154,10 +159,14 @@ async def _aperform(command: Command, hands: Hands, reply: Callable[[], Awaitabl
             return _note(command, hands)
 
 
-def _note(command: Record | Now, hands: Hands) -> float | None:
+def _note(command: Decided | Record | Now, hands: Hands) -> float | None:
     if isinstance(command, Now):
         return time.perf_counter()
-    hands.recorder.record(command.conversation, command.outcome, command.seconds)
+    if isinstance(command, Record):
+        hands.recorder.record(command.conversation, command.outcome, command.seconds, command.facts)
+    elif hands.listener is not None:
+        for conversation, outcome in zip(command.conversations, command.outcomes, strict=True):
+            hands.listener(conversation, outcome)
     return None
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "Outcome",
     "Role",
     "Stage",
+    "StreamFacts",
     "Turn",
     "Verdict",
     "exchange",
@@ -193,6 +194,8 @@ class Verdict:
 
 
 def _category(name: str) -> Category:
+    if type(name) is Category:
+        return name
     try:
         return Category(name)
     except ValueError:
@@ -246,3 +249,21 @@ class Outcome:
     def degraded(self) -> bool:
         """Whether a weaker classifier judged, since the one that should was down."""
         return self.verdict is not None and self.verdict.degraded
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What was done with a reply while it was streamed.
+
+    Args:
+        checks: how often the growing reply was judged.
+        held: characters held back, at the moment there were most.
+        shown: characters of the reply that were shown; of a replaced one, before the refusal.
+        waited: seconds from the stream's beginning until the first text was shown; None if none
+            was.
+    """
+
+    checks: int
+    held: int
+    shown: int
+    waited: float | None = None

@@ -9,9 +9,10 @@ from __future__ import annotations
 from guardrail.errors import MissingExtraError
 
 try:
+    import aiohttp  # noqa: F401
     import fastapi  # noqa: F401
-    import httpx  # noqa: F401
     import prometheus_client  # noqa: F401
+    import sqlalchemy  # noqa: F401
     import uvicorn  # noqa: F401
 except ModuleNotFoundError as error:
     raise MissingExtraError(library=error.name or "fastapi", extra="server") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -19,11 +19,14 @@ from guardrail.integrations.gateway.door import Door, Keys
 from guardrail.integrations.gateway.faults import Fault
 from guardrail.integrations.gateway.health import health
 from guardrail.integrations.gateway.judging import judging
+from guardrail.integrations.gateway.page import PageHeaders, page
 from guardrail.integrations.gateway.passage import Passage
-from guardrail.integrations.gateway.sending import ClientGone, receive_all, until_gone
+from guardrail.integrations.gateway.sending import ClientGone, Incoming, until_gone
 from guardrail.integrations.gateway.settings import GatewayConfig
 from guardrail.integrations.gateway.upstream import Asked, Upstream
+from guardrail.integrations.records import RecordStore
 from guardrail.integrations.telemetry.prometheus import PrometheusHook
+from guardrail.integrations.telemetry.streams import StreamFigures
 
 __all__ = ["create_app"]
 
@@ -38,25 +41,42 @@ _BODY: dict[str, Any] = {
 
 
 def create_app(
-    config: GatewayConfig, guard: Guard, *, figures: PrometheusHook | None = None
+    config: GatewayConfig,
+    guard: Guard,
+    *,
+    figures: PrometheusHook | None = None,
+    records: RecordStore | None = None,
+    measures: Sequence[Callable[[StreamFigures], None]] = (),
 ) -> FastAPI:
     """Return the gateway as an ASGI app.
 
     Args:
         config: how it is set up.
-        guard: judges; closed when the app shuts down.
+        guard: judges; closed when the app shuts down, and its hooks with it.
         figures: shown at `/metrics`; give the hook that the guard has.
+        records: shown on the page; give the hook that the guard has.
+        measures: take the figures of each stream, besides `figures`.
     """
-    return _Gateway(config, guard, figures or PrometheusHook()).app()
+    figures = figures or PrometheusHook()
+    return _Gateway(config, guard, figures, records, (figures.stream, *measures)).app()
 
 
 class _Gateway:
     """What the endpoints share."""
 
-    def __init__(self, config: GatewayConfig, guard: Guard, figures: PrometheusHook) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        guard: Guard,
+        figures: PrometheusHook,
+        records: RecordStore | None,
+        measures: Sequence[Callable[[StreamFigures], None]],
+    ) -> None:
         self._config = config
         self._guard = guard
         self._figures = figures
+        self._records = records
+        self._measures = measures
         self._keys = Keys(config.keys)
         self._upstream: Upstream | None = None
 
@@ -80,7 +100,13 @@ class _Gateway:
                 openapi_extra=_BODY,
             )
         app.include_router(judging(self._guard))
-        app.include_router(health(self._guard, self._reached, self._figures))
+        app.include_router(health(self._guard, self._probed, self._figures))
+        if self._config.page:
+            app.add_middleware(PageHeaders)
+            app.include_router(
+                page(self._config, self._guard, self._reached, self._records),
+                include_in_schema=False,
+            )
         app.add_api_route(
             "/v1/{path:path}", self._any_path, methods=_METHODS, include_in_schema=False
         )
@@ -95,8 +121,14 @@ class _Gateway:
             await self._upstream.aclose()
             await asyncio.to_thread(self._guard.close)
 
+    def _probed(self) -> Upstream | None:
+        return self._reached() if self._config.upstream else None
+
     def _reached(self) -> Upstream:
         assert self._upstream is not None, "the server has started the app"
+        if not self._config.upstream:
+            message = "there is no upstream: start the gateway with --upstream https://host/v1"
+            raise Fault(503, message, code="no_upstream")
         return self._upstream
 
     def _passage(self) -> Passage:
@@ -104,8 +136,12 @@ class _Gateway:
             self._reached(),
             self._guard,
             keep_alive=self._config.keep_alive,
-            measured=self._figures.stream,
+            measured=self._measured,
         )
+
+    def _measured(self, figures: StreamFigures) -> None:
+        for measure in self._measures:
+            measure(figures)
 
     def _endpoint(self, path: str) -> Callable[[], Any]:
         async def forward() -> Response:
@@ -132,9 +168,9 @@ class _Forwarded(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(ClientGone):
             query = scope["query_string"].decode("latin-1")
-            body = await receive_all(receive)
-            asked = Asked(scope["method"], self._path, query, scope["headers"], body)
-            await until_gone(receive, send, partial(self._passage.serve, asked))
+            asked = Asked(scope["method"], self._path, query, scope["headers"], b"")
+            incoming = Incoming(receive)
+            await until_gone(incoming, send, partial(self._passage.serve, asked, incoming))
 
 
 async def _as_fault(_: Request, error: Exception) -> Response:

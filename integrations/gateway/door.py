@@ -18,6 +18,7 @@ Headers = list[tuple[bytes, bytes]]
 OWN_KEY = b"x-guardrail-key"  # for clients whose Authorization is the upstream's
 _KEY_HEADERS = (b"authorization", b"api-key", OWN_KEY)
 _OPEN = ("/healthz", "/readyz")
+_PAGE = "/page/"  # has a door of its own
 
 
 class Keys:
@@ -70,12 +71,16 @@ class Door:
 
     def _admit(self, scope: Scope) -> None:
         headers: Headers = scope["headers"]
-        if scope["path"] not in _OPEN and not self._keys.admit(headers):
+        if not _is_open(scope["path"]) and not self._keys.admit(headers):
             message = "a key of this gateway is needed: Authorization: Bearer KEY"
             raise Fault(401, message, code="invalid_api_key")
         length = dict(headers).get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body:
             raise _too_large(self._max_body)
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path == "/" or path.startswith(_PAGE)
 
 
 class _Counted:

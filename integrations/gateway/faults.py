@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import aiohttp
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from guardrail.errors import ClassifierTimeout
+from guardrail.errors import ClassifierTimeout, UnguardedCall
 from guardrail.integrations.openai_wire.sse import ServerEvent, encode, to_bytes, to_json
 from guardrail.types import Outcome
 
@@ -64,18 +64,21 @@ def json_response(
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """Raise what the HTTP library says about the upstream as faults."""
+    """Raise what the HTTP library, or who reads the reply, says about the upstream as faults."""
     try:
         yield
-    except httpx.TimeoutException as error:
+    except aiohttp.ServerTimeoutError as error:
         message = "the upstream did not answer in time"
         raise Fault(504, message, code="upstream_timeout", retry=True) from error
-    except httpx.ConnectError as error:
+    except aiohttp.ClientConnectorError as error:
         message = "the upstream cannot be reached"
         raise Fault(502, message, code="upstream_unreachable", retry=True) from error
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+    except aiohttp.ClientError as error:
         message = f"the connection to the upstream failed ({type(error).__name__})"
         raise Fault(502, message, code="upstream_failed", retry=True) from error
+    except UnguardedCall as error:
+        message = "the upstream's reply is of no kind that can be judged"
+        raise Fault(502, message, code="upstream_invalid_reply") from error
 
 
 def raise_if_unjudged(outcome: Outcome | None) -> None:

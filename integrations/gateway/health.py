@@ -21,11 +21,19 @@ _PROBE_S = 3.0
 _REMEMBERED_S = 5.0  # many probes make one question
 
 
-def health(guard: Guard, upstream: Callable[[], Upstream], figures: PrometheusHook) -> APIRouter:
-    """Return the endpoints for whoever runs the gateway."""
+def health(
+    guard: Guard, upstream: Callable[[], Upstream | None], figures: PrometheusHook
+) -> APIRouter:
+    """Return the endpoints for whoever runs the gateway.
+
+    Args:
+        guard: judges.
+        upstream: is to be reached; None where there is none to reach.
+        figures: of what was judged.
+    """
     router = APIRouter()
     judges = _Remembered(lambda: _judges(guard))
-    reaches = _Remembered(lambda: upstream().reach(_PROBE_S))
+    reaches = _Remembered(lambda: _reaches(upstream()))
 
     @router.get("/healthz")
     async def healthz() -> Response:
@@ -55,6 +63,11 @@ async def _judges(guard: Guard) -> str | None:
     except Exception as error:  # a classifier may raise anything
         return type(error).__name__
     return None
+
+
+async def _reaches(upstream: Upstream | None) -> str | None:
+    """Return why the upstream cannot be reached; None if it can, or if there is none."""
+    return None if upstream is None else await upstream.reach(_PROBE_S)
 
 
 class _Remembered:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from guardrail.integrations.gateway.faults import Fault
 from guardrail.integrations.gateway.moderations import result_of
-from guardrail.integrations.gateway.upstream import Asked
 from guardrail.integrations.gateway.watching import Watch
 from guardrail.integrations.openai_wire import Call
 from guardrail.integrations.openai_wire.sse import (
@@ -48,25 +47,25 @@ class _Field(BaseModel):
     policy: _Sides | None = None
 
 
-def read_moderated(asked: Asked) -> tuple[Asked, Moderated]:
-    """Return a request without the field, and what the field asks for.
+def read_moderated(path: str, body: bytes) -> tuple[bytes, Moderated]:
+    """Return a request's body without the field, and what the field asks for.
 
     Raises:
         Fault: the field is not as the API has it.
     """
-    chat = asked.path.endswith("chat/completions")
-    if b'"moderation"' not in asked.body:
-        return asked, Moderated(None, chat)
-    body = json.loads(asked.body)
-    given = body.pop("moderation", None)
+    chat = path.endswith("chat/completions")
+    if b'"moderation"' not in body:
+        return body, Moderated(None, chat)
+    request = json.loads(body)
+    given = request.pop("moderation", None)
     if given is None:
-        return asked, Moderated(None, chat)
+        return body, Moderated(None, chat)
     try:
         wanted = _Field.model_validate(given)
     except ValidationError as error:
         message = f"'moderation' is not as it should be: {error.errors()[0]['msg']}"
         raise Fault(400, message, code=None, param="moderation") from None
-    return replace(asked, body=to_bytes(to_json(body))), Moderated(wanted, chat)
+    return to_bytes(to_json(request)), Moderated(wanted, chat)
 
 
 @dataclass(slots=True)
@@ -119,11 +118,11 @@ class Moderated:
         """Return a whole reply, with what was asked for."""
         return body if self.wanted is None else self._whole(body, watch.replies)
 
-    async def events(
-        self, first: bytes, events: AsyncIterator[bytes], watch: Watch
-    ) -> AsyncIterator[bytes]:
-        """Yield the events of a stream, with what was asked for near the end."""
-        yield self._events(first, watch)
+    def events(self, events: AsyncIterator[bytes], watch: Watch) -> AsyncIterator[bytes]:
+        """Return the events of a stream, with what was asked for near the end."""
+        return events if self.wanted is None else self._told(events, watch)
+
+    async def _told(self, events: AsyncIterator[bytes], watch: Watch) -> AsyncIterator[bytes]:
         async for event in events:
             yield self._events(event, watch)
 
@@ -131,8 +130,6 @@ class Moderated:
         return to_bytes(to_json({**json.loads(body), "moderation": self._found(outcomes)}))
 
     def _events(self, raw: bytes, watch: Watch) -> bytes:
-        if self.wanted is None:
-            return raw
         outcomes = list(watch.outcomes.values()) or watch.replies[-1:]
         return b"".join(self._event(one, outcomes) for one in Decoder().feed(raw))
 

@@ -13,7 +13,15 @@ from starlette.types import Message, Receive, Send
 from guardrail.integrations.gateway.door import Headers
 from guardrail.integrations.gateway.faults import Fault, translating
 
-__all__ = ["ClientGone", "Head", "receive_all", "send_stream", "send_whole", "until_gone"]
+__all__ = [
+    "ClientGone",
+    "Head",
+    "Incoming",
+    "send_on",
+    "send_stream",
+    "send_whole",
+    "until_gone",
+]
 
 _logger = logging.getLogger("guardrail")
 _Work: TypeAlias = Coroutine[Any, Any, None]
@@ -33,23 +41,54 @@ class ClientGone(Exception):
     """Nobody is there to answer."""
 
 
-async def receive_all(receive: Receive) -> bytes:
-    """Return a request's body.
+class Incoming:
+    """A request's body as it comes, and after it the news that the client is gone.
 
-    Raises:
-        ClientGone: the client left before it had sent all.
+    Attributes:
+        failure: why the body did not come to its end.
     """
-    parts = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
+
+    def __init__(self, receive: Receive) -> None:
+        self.failure: Exception | None = None
+        self._receive = receive
+        self._came = asyncio.Event()  # all of it
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the body's pieces.
+
+        Raises:
+            ClientGone: the client left before it had sent all.
+        """
+        more = True
+        while more:
+            message = await self._next()
+            more = message.get("more_body", False)
+            if message.get("body"):
+                yield message["body"]
+        self._came.set()
+
+    async def whole(self) -> bytes:
+        """Return all of it."""
+        return b"".join([piece async for piece in self])
+
+    async def gone(self) -> None:
+        """Wait until the client has left after it had sent all."""
+        await self._came.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _next(self) -> Message:
+        try:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+        except Exception as error:  # also that it is too large
+            self.failure = error
+            raise
+        return message
 
 
-async def until_gone(receive: Receive, send: Send, work: Callable[[Send], _Work]) -> None:
+async def until_gone(incoming: Incoming, send: Send, work: Callable[[Send], _Work]) -> None:
     """Do some work that sends a response, unless the client leaves before it has all of it."""
     complete = False
 
@@ -59,7 +98,7 @@ async def until_gone(receive: Receive, send: Send, work: Callable[[Send], _Work]
             complete = True  # what the server calls a disconnect now is none
         await send(message)
 
-    task, gone = asyncio.create_task(work(sending)), asyncio.create_task(_gone(receive))
+    task, gone = asyncio.create_task(work(sending)), asyncio.create_task(incoming.gone())
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if task.done() or complete:
@@ -70,11 +109,6 @@ async def until_gone(receive: Receive, send: Send, work: Callable[[Send], _Work]
         await asyncio.gather(task, gone, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def send_whole(send: Send, head: Head, body: bytes) -> None:
     """Send a response at once."""
     length = (b"content-length", str(len(body)).encode())
@@ -82,18 +116,34 @@ async def send_whole(send: Send, head: Head, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def send_on(send: Send, head: Head, pieces: AsyncIterator[bytes]) -> None:
+    """Send a response whose pieces nobody looks at, as they come.
+
+    One that breaks off is left unfinished, so that the server closes the connection.
+    """
+    await _start(send, head)
+    try:
+        with translating():
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except Fault as fault:
+        _logger.warning("an answer broke off: %s", fault.detail)
+        return
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def send_stream(
-    send: Send, head: Head, events: AsyncIterator[bytes], keep_alive: float
+    send: Send, head: Head, first: bytes, events: AsyncIterator[bytes], keep_alive: float
 ) -> None:
     """Send a response's events as they come; what fails on the way is told by the last.
 
     Args:
         send: takes ASGI messages.
-        head: sent once the first event is there.
-        events: each with the empty line that ends it.
+        head: comes before them.
+        first: event, with the empty line that ends it, as the others have one.
+        events: the others.
         keep_alive: seconds of silence after which a comment is sent.
     """
-    first = await anext(events, b"")
     await _start(send, head)
     line = _Line(send, keep_alive)
     await line.put(first)
@@ -126,7 +176,9 @@ class _Line:
 
     def __init__(self, send: Send, keep_alive: float) -> None:
         self._send = send
+        self._loop = asyncio.get_running_loop()
         self._keep_alive = keep_alive
+        self._spoke = self._loop.time()
         self._waiting: list[bytes] = []
         self._ended = False
         self._wake = asyncio.Event()  # there is something to send
@@ -147,23 +199,32 @@ class _Line:
 
     async def run(self) -> None:
         """Send until the end."""
-        while True:
-            is_silent = await self._is_silent()
-            data = _COMMENT if is_silent else b"".join(self._waiting)
-            more = is_silent or not self._ended
-            if not is_silent:
-                self._waiting.clear()
-                self._wake.clear()
-            await self._send({"type": "http.response.body", "body": data, "more_body": more})
-            self._room.set()
-            if not more:
-                return
-
-    async def _is_silent(self) -> bool:
-        """Wait for something to send; return whether there was nothing for long."""
+        self._listen(self._keep_alive)
         try:
-            async with asyncio.timeout(self._keep_alive):
-                await self._wake.wait()
-        except TimeoutError:
-            return True
-        return False
+            while not await self._say():
+                pass
+        finally:
+            self._clock.cancel()
+
+    async def _say(self) -> bool:
+        """Send what there is, once there is something; return whether it was the last."""
+        await self._wake.wait()
+        self._wake.clear()
+        data, ended = b"".join(self._waiting), self._ended
+        self._waiting.clear()
+        self._spoke = self._loop.time()
+        message = {"type": "http.response.body", "body": data, "more_body": not ended}
+        await self._send(message)
+        self._room.set()
+        return ended
+
+    def _listen(self, seconds: float) -> None:
+        """See after some time whether there was silence: cheaper than a timeout for each event."""
+        self._clock = self._loop.call_later(seconds, self._heard)
+
+    def _heard(self) -> None:
+        left = self._spoke + self._keep_alive - self._loop.time()
+        if left <= 0 and not self._waiting:
+            self._waiting.append(_COMMENT)
+            self._wake.set()
+        self._listen(left if left > 0 else self._keep_alive)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
-from dataclasses import replace
-from types import EllipsisType
-from typing import TypeVar
+from collections.abc import Mapping
 
-from pydantic import PrivateAttr
-
-from guardrail.errors import ClassifierError
-from guardrail.gate import Lane, Shape
+from guardrail.gate import Lane
 from guardrail.guard import Guard
+from guardrail.integrations.openai_wire import AsyncBytes, Call, GuardedAsyncBytes
 from guardrail.integrations.telemetry.streams import StreamMeter
 from guardrail.policy import Policy
-from guardrail.streams import GuardedAsyncStream
-from guardrail.types import Conversation, Outcome, Stage, Verdict
-from guardrail.window import Window
+from guardrail.types import Conversation, Outcome, Stage
 
 __all__ = ["Watch"]
-
-E = TypeVar("E")
 
 
 class Watch:
@@ -39,28 +30,35 @@ class Watch:
 
     def __init__(self, guard: Guard, policy: Policy | None = None) -> None:
         self.decisions: list[Outcome] = []
-        self.outcomes: dict[Lane, Outcome] = {}
+        self.outcomes: Mapping[Lane, Outcome] = {}
         self.meter = StreamMeter()
         self._texts: dict[Lane, list[str]] = {}
-        watched = _WatchedPolicy.model_construct(**dict(policy or guard.policy))
-        watched._note = self._note
-        self.guard: Guard = _WatchedGuard(guard, watched, self)
+        self.guard = guard.with_policy(policy or guard.policy).heard_by(self._note)
 
     @property
     def replies(self) -> list[Outcome]:
         """What was decided about replies, in order."""
         return [one for one in self.decisions if one.stage is Stage.OUTPUT]
 
+    def guarded(self, call: Call, body: AsyncBytes) -> GuardedAsyncBytes:
+        """Return a streamed reply as far as it is judged, counted as it comes and leaves."""
+        reply = GuardedAsyncBytes(call, body, self.guard, tap=self)
+        self.outcomes = reply.outcomes
+        return reply
+
     def took(self, lane: Lane, text: str) -> None:
         """Note text that came from upstream."""
         self._texts.setdefault(lane, []).append(text)
         self.meter.took(len(text), lane)
 
-    def _note(self, conversation: Conversation, outcome: Outcome) -> Outcome:
+    def showed(self, lane: Lane, text: str) -> None:
+        """Note text that leaves."""
+        self.meter.showed(len(text), lane)
+
+    def _note(self, conversation: Conversation, outcome: Outcome) -> None:
         self.decisions.append(outcome)
         if not outcome.blocked:
             self._pass(conversation[-1].content)
-        return outcome
 
     def _pass(self, passed: str) -> None:
         """Note a passing decision on every lane that begins with the text."""
@@ -68,68 +66,3 @@ class Watch:
             parts[:] = ["".join(parts)]
             if parts[0].startswith(passed):
                 self.meter.passed(len(passed), lane)
-
-
-class _WatchedPolicy(Policy):
-    """A policy that tells what it decides."""
-
-    _note: Callable[[Conversation, Outcome], Outcome] = PrivateAttr()
-
-    def decide(self, conversation: Conversation, verdict: Verdict) -> Outcome:
-        return self._note(conversation, super().decide(conversation, verdict))
-
-    def decide_without(
-        self, conversation: Conversation, error: ClassifierError, verdict: Verdict | None = None
-    ) -> Outcome:
-        return self._note(conversation, super().decide_without(conversation, error, verdict))
-
-
-class _WatchedGuard(Guard):
-    """A guard that shares another's classifier and hooks."""
-
-    def __init__(self, guard: Guard, policy: Policy, watch: Watch) -> None:
-        vars(self).update(vars(guard))
-        self.policy = policy
-        self._watch = watch
-
-    def astream_events(
-        self,
-        events: AsyncIterable[E],
-        shape: Shape[E],
-        *,
-        asked: Conversation,
-        window: Window | EllipsisType | None = ...,
-        check_input: bool = True,
-    ) -> GuardedAsyncStream[E]:
-        def read(event: E) -> tuple[Lane | None, str]:
-            lane, text = shape.read(event)
-            if lane is not None:
-                self._watch.took(lane, text)
-            return lane, text
-
-        stream = super().astream_events(
-            events, replace(shape, read=read), asked=asked, window=window, check_input=check_input
-        )
-        self._watch.outcomes = stream.outcomes
-        return _WatchedStream(stream, shape, self._watch.meter)
-
-
-class _WatchedStream(GuardedAsyncStream[E]):
-    """A guarded stream whose events are counted as they leave."""
-
-    def __init__(self, stream: GuardedAsyncStream[E], shape: Shape[E], meter: StreamMeter) -> None:
-        self.outcomes = stream.outcomes
-        self._stream = stream
-        self._shape = shape
-        self._meter = meter
-
-    async def __anext__(self) -> E:
-        event = await anext(self._stream)
-        lane, text = self._shape.read(event)
-        if lane is not None:
-            self._meter.showed(len(text), lane)
-        return event
-
-    async def aclose(self) -> None:
-        """Leave the stream; its source is closed too."""
-        await self._stream.aclose()

@@ -7,17 +7,24 @@ judge, and written as what the caller may see.
 
 from guardrail.integrations.openai_wire.calls import Call
 from guardrail.integrations.openai_wire.guarding import (
+    aanswer,
+    afailed,
+    answer,
+    arefusal,
+    failed,
+    failure,
+    is_judged,
+    read_call,
+    refusal,
+    refused,
+)
+from guardrail.integrations.openai_wire.reading import Unreadable
+from guardrail.integrations.openai_wire.streaming import (
     AsyncBytes,
     Bytes,
     GuardedAsyncBytes,
     GuardedBytes,
-    aanswer,
-    answer,
-    arefusal,
-    failure,
-    read_call,
-    refusal,
-    refused,
+    Tap,
 )
 
 __all__ = [
@@ -26,10 +33,15 @@ __all__ = [
     "Call",
     "GuardedAsyncBytes",
     "GuardedBytes",
+    "Tap",
+    "Unreadable",
     "aanswer",
+    "afailed",
     "answer",
     "arefusal",
+    "failed",
     "failure",
+    "is_judged",
     "read_call",
     "refusal",
     "refused",

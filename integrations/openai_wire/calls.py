@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane, Shape
+from guardrail.integrations.openai_wire.reading import labelled
 from guardrail.integrations.openai_wire.text import Piece
 from guardrail.types import Conversation, Outcome, Role, Turn
 
 __all__ = [
+    "WITHHELD_ERROR",
     "Call",
     "Stream",
     "carries_no_reply",
     "conversation",
-    "parse_body",
     "safe_error",
-    "same_text",
 ]
 
 # Paths whose answers hold no reply of a model: vectors, verdicts, names, the caller's own files,
@@ -39,7 +37,16 @@ _WITHOUT_REPLY = {
     ),
     "DELETE": ("models/*", "files/?", "vector_stores/*", "chat/completions/?", "responses/?"),
 }
-_ERROR_FIELDS = ("message", "type", "param", "code", "innererror", "status")
+_ERROR_FIELDS = ("type", "param", "code", "innererror", "status")
+WITHHELD_ERROR = {
+    "error": {
+        "message": "the upstream failed, and what it said of it was found unsafe",
+        "type": "server_error",
+        "param": None,
+        "code": "content_filter",
+    }
+}
+"""In place of an error whose message does not pass."""
 _ROLES = {
     "system": Role.SYSTEM,
     "developer": Role.SYSTEM,
@@ -123,6 +130,7 @@ class Call(ABC):
         streamed: whether the reply was asked for in a stream.
         structured: whether it is to be JSON, so that refusals stand apart from it.
         created: seconds since 1970, for replies that are made here.
+        said: the request's own strings, which its reply may repeat.
     """
 
     asked: Conversation
@@ -130,6 +138,7 @@ class Call(ABC):
     streamed: bool
     structured: bool
     created: int
+    said: Container[str]
 
     @abstractmethod
     def texts(self, reply: Mapping[str, Any]) -> list[str]:
@@ -152,21 +161,6 @@ class Call(ABC):
         """Return the state of one streamed reply."""
 
 
-def parse_body(body: bytes) -> dict[str, Any]:
-    """Return a request's or reply's JSON object.
-
-    Raises:
-        UnguardedCall: it is not one.
-    """
-    try:
-        value = json.loads(body)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise UnguardedCall("the body is no JSON object, so there is no text in it to judge")
-    return value
-
-
 def conversation(messages: Iterable[object], instructions: object = None) -> Conversation:
     """Return the conversation up to the last thing the user said.
 
@@ -180,10 +174,11 @@ def conversation(messages: Iterable[object], instructions: object = None) -> Con
 
 def _turns(messages: Iterable[object]) -> Iterator[Turn]:
     for message in messages:
-        if isinstance(message, Mapping) and message.get("role") in _ROLES:
-            text = text_of(message.get("content"))
-            if text:
-                yield Turn(_ROLES[message["role"]], text)
+        if not isinstance(message, Mapping):
+            continue
+        role, text = message.get("role"), text_of(message.get("content"))
+        if text and isinstance(role, str) and role in _ROLES:
+            yield Turn(_ROLES[role], text)
 
 
 def text_of(content: object) -> str:
@@ -196,23 +191,12 @@ def text_of(content: object) -> str:
 
 
 def safe_error(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an error without what stands beside it: some servers put the failed reply there."""
+    """Return an error without what stands beside it: some servers put the failed reply there.
+
+    Its message is still to be judged, where the model had begun to speak.
+    """
     error = body.get("error", body)
-    if not isinstance(error, Mapping):
-        return {"error": {"message": error if isinstance(error, str) else "unknown error"}}
-    return {"error": {field: error[field] for field in _ERROR_FIELDS if field in error}}
-
-
-def same_text(logprobs: object, text: str) -> bool:
-    """Whether token probabilities spell a text, and nothing that was not judged."""
-    if not isinstance(logprobs, list) or not all(isinstance(one, Mapping) for one in logprobs):
-        return False
-    try:
-        return b"".join(map(_spelled, logprobs)) == text.encode()
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
-def _spelled(token: Mapping[str, Any]) -> bytes:
-    spelled = token.get("bytes")
-    return str(token["token"]).encode() if spelled is None else bytes(spelled)
+    given = error if isinstance(error, Mapping) else {"message": error}
+    message = given.get("message")
+    known = {name: labelled(given[name]) for name in _ERROR_FIELDS if name in given}
+    return {"error": {"message": message if isinstance(message, str) else "unknown error", **known}}

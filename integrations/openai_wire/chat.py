@@ -9,21 +9,26 @@ from typing import Any
 from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane
 from guardrail.integrations.openai_wire.calls import (
+    WITHHELD_ERROR,
     Call,
     Stream,
     conversation,
     safe_error,
-    same_text,
 )
-from guardrail.integrations.openai_wire.text import Piece, Strand, readable, strings
+from guardrail.integrations.openai_wire.logprobs import spelled
+from guardrail.integrations.openai_wire.reading import Said, is_label, labelled, strings
+from guardrail.integrations.openai_wire.text import Piece, Strand, readable
 from guardrail.types import Outcome
 
 __all__ = ["ChatCall", "read_chat"]
 
-# What is passed on; all else, which might hold text that nobody judged, is left out.
-_REPLY_FIELDS = (
-    *("id", "object", "created", "model", "usage", "service_tier", "system_fingerprint"),
-    *("prompt_filter_results", "moderation", "metadata", "provider"),
+# What is passed on, without what could be read in it; all else, which might hold text that nobody
+# judged, is left out.
+_REPLY_FIELDS = frozenset(
+    (
+        *("id", "object", "created", "model", "usage", "service_tier", "system_fingerprint"),
+        *("prompt_filter_results", "moderation", "metadata", "provider"),
+    )
 )
 _FRAME_FIELDS = ("id", "created", "model", "service_tier", "system_fingerprint")
 _CHOICE_FIELDS = (
@@ -31,9 +36,11 @@ _CHOICE_FIELDS = (
     *("content_filter_results", "content_filter_offsets"),
 )
 _TEXT_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
+_TEXT = (str, type(None))
 _CALL_FIELDS = ("tool_calls", "function_call")
 _MOST_CHOICES = 128  # the API's own limit
 _CHUNKS = ("chat.completion.chunk", "", None)  # Azure's own chunks have no kind
+_ERROR = "error"  # the lane of what is said about a failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class ChatCall(Call):
             self._refused(choice, outcome) if outcome.blocked else _whole_choice(choice)
             for choice, outcome in zip(_choices(reply), outcomes, strict=True)
         ]
-        return {**_known(reply, _REPLY_FIELDS), "choices": choices}
+        return {**self.framed(reply), "choices": choices}
 
     def refusal(self, outcome: Outcome) -> dict[str, Any]:
         """Return a reply made here, each of its choices a refusal."""
@@ -67,6 +74,15 @@ class ChatCall(Call):
     def stream(self) -> Stream:
         """Return the state of one streamed reply."""
         return _ChatStream(self)
+
+    def framed(self, reply: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what stands around the choices of a reply or chunk, as far as it is no text."""
+        known = {
+            name: labelled(one, self.said) for name, one in reply.items() if name in _REPLY_FIELDS
+        }
+        if "model" in known and known["model"] is None:
+            known["model"] = self.model
+        return known
 
     def frame(self, kind: str) -> dict[str, Any]:
         """Return what stands around the choices of a reply made here."""
@@ -85,7 +101,7 @@ class ChatCall(Call):
 
     def _refused(self, choice: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
         return {
-            "index": choice.get("index", 0),
+            "index": labelled(choice.get("index", 0)),
             "message": self.message(outcome.text),
             "logprobs": None,
             "finish_reason": "content_filter",
@@ -98,7 +114,8 @@ def read_chat(body: Mapping[str, Any], created: int) -> ChatCall:
     Raises:
         UnguardedCall: it asks for speech, which cannot be judged.
     """
-    if "audio" in body or "audio" in (body.get("modalities") or ()):
+    modalities = body.get("modalities")
+    if "audio" in body or (isinstance(modalities, list) and "audio" in modalities):
         raise UnguardedCall("spoken replies cannot be judged; ask for text, and have it spoken")
     messages = body.get("messages")
     kind = body.get("response_format")
@@ -109,6 +126,7 @@ def read_chat(body: Mapping[str, Any], created: int) -> ChatCall:
         streamed=bool(body.get("stream")),
         structured=isinstance(kind, Mapping) and kind.get("type") != "text",
         created=created,
+        said=Said(body),
         choices=min(max(count, 1), _MOST_CHOICES) if isinstance(count, int) else 1,
     )
 
@@ -122,6 +140,8 @@ class _ChatStream(Stream):
         self._frame: dict[str, Any] = call.frame("chat.completion.chunk")
         self._begun: set[Lane] = set()  # choices the caller has seen something of
         self._usage: Any = None  # that came along with a choice
+        self._around: Mapping[str, Any] = {}  # the choices of the last chunk, as it came,
+        self._framed: dict[str, Any] = {}  # and what of it is passed on
 
     @property
     def lanes(self) -> Sequence[Lane]:
@@ -131,11 +151,12 @@ class _ChatStream(Stream):
     def read(self, data: Mapping[str, Any]) -> list[Piece]:
         """Return a piece for each choice of a chunk."""
         if data.get("error"):
-            return [Piece(None, "", safe_error(data))]
+            error = safe_error(data)
+            return [Piece(_ERROR, readable(error["error"]["message"]), error)]
         choices = data.get("choices")
         if data.get("object") not in _CHUNKS or not isinstance(choices, list):
             return []
-        return self._pieces(_known(data, _REPLY_FIELDS), choices)
+        return self._pieces(self._frame_of(data), choices)
 
     def end(self) -> list[Piece]:
         """Return the calls of tools that no finish has released."""
@@ -145,10 +166,18 @@ class _ChatStream(Stream):
     def write(self, piece: Piece) -> list[dict[str, Any]]:
         """Return a chunk as it is, or the chunks of a refusal."""
         if isinstance(piece.data, Outcome):
-            return self._refusal(piece.lane, piece.data)
+            is_error = piece.lane == _ERROR
+            return [WITHHELD_ERROR] if is_error else self._refusal(piece.lane, piece.data)
         if piece.lane is not None:
             self._begun.add(piece.lane)
         return [piece.data]
+
+    def _frame_of(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what stands around the choices of a chunk: mostly the same as of the last."""
+        around = {name: one for name, one in data.items() if name in _REPLY_FIELDS}
+        if around != self._around:
+            self._around, self._framed = around, self._call.framed(around)
+        return self._framed
 
     def _pieces(self, frame: dict[str, Any], choices: list[Any]) -> list[Piece]:
         if frame.get("id"):
@@ -194,7 +223,7 @@ def _is_choice(choice: object) -> bool:
 
 
 def _known(value: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
-    return {name: one for name, one in value.items() if name in fields}
+    return {name: labelled(value[name]) for name in fields if name in value}
 
 
 def _text(message: object) -> str:
@@ -205,9 +234,11 @@ def _text(message: object) -> str:
 def _message(message: object) -> dict[str, Any]:
     """Return what can be judged of a message or delta: fields that are known and well formed."""
     given = message if isinstance(message, Mapping) else {}
-    known = {name: given[name] for name in ("role", "annotations") if name in given}
+    known = {"role": given["role"]} if is_label(given.get("role")) else {}
+    if "annotations" in given:
+        known["annotations"] = given["annotations"]
     for field in _TEXT_FIELDS:
-        if field in given and isinstance(given[field], str | None):
+        if field in given and isinstance(given[field], _TEXT):
             known[field] = given[field]
     for field, kind in zip(_CALL_FIELDS, (list, Mapping), strict=True):
         if isinstance(given.get(field), kind):
@@ -250,10 +281,10 @@ def _logprobs(logprobs: object, message: Mapping[str, Any]) -> dict[str, Any] | 
     """Return the token probabilities if they spell what the message says, else none."""
     if not isinstance(logprobs, Mapping):
         return None
-    spelled = {
-        name: same_text(logprobs.get(name) or [], message.get(name) or "")
+    found = {
+        name: spelled(logprobs.get(name) or [], message.get(name) or "")
         for name in ("content", "refusal")
     }
-    if not all(spelled.values()):
+    if None in found.values():
         return None
-    return {name: logprobs.get(name) for name in spelled}
+    return {name: tokens or None for name, tokens in found.items()}

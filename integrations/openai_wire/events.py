@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from guardrail.gate import Lane
-from guardrail.integrations.openai_wire.calls import Stream, safe_error, same_text
+from guardrail.integrations.openai_wire.calls import Call, Stream, safe_error
 from guardrail.integrations.openai_wire.items import (
     STREAMED_ITEMS,
     blocked_response,
@@ -20,6 +20,8 @@ from guardrail.integrations.openai_wire.items import (
     spoken_item,
     spoken_part,
 )
+from guardrail.integrations.openai_wire.logprobs import spelled
+from guardrail.integrations.openai_wire.reading import labelled
 from guardrail.integrations.openai_wire.text import Piece, Strand
 from guardrail.types import Outcome
 
@@ -53,23 +55,24 @@ _PLACE_FIELDS = (
     *("type", "sequence_number", "item_id", "output_index", "content_index", "summary_index"),
     *("annotation_index", "name"),
 )
-_ERROR_FIELDS = ("type", "code", "message", "param", "sequence_number")
+_INDEXES = ("output_index", "content_index", "summary_index")
 
 
 class ResponseStream(Stream):
-    """One streamed response.
+    """One streamed response to a call.
 
     Args:
+        call: the one it answers.
         frame: what stands around the output, until upstream says.
-        structured: whether JSON was asked for.
     """
 
-    def __init__(self, frame: Mapping[str, Any], *, structured: bool) -> None:
+    def __init__(self, call: Call, frame: Mapping[str, Any]) -> None:
+        self._call = call
         self._strand = Strand(_LANE)
         self._withheld: set[object] = set()  # places of items that cannot be judged
         self._holding: set[object] = set()  # places of items that are held until they are whole
         self._asides: list[dict[str, Any]] = []  # annotations, which wait for the end of the text
-        self._writer = _Writer(frame, structured=structured)
+        self._writer = _Writer(frame, structured=call.structured)
 
     @property
     def lanes(self) -> Sequence[Lane]:
@@ -78,6 +81,8 @@ class ResponseStream(Stream):
 
     def read(self, data: Mapping[str, Any]) -> list[Piece]:
         """Return the pieces of an event; none for kinds that are not known."""
+        if not all(_is_index(data.get(name)) for name in _INDEXES):
+            return []
         if data.get("output_index") in self._withheld:
             return []
         kind = str(data.get("type", ""))
@@ -101,7 +106,8 @@ class ResponseStream(Stream):
 
     def _read(self, data: Mapping[str, Any], kind: str, stem: str, step: str) -> list[Piece]:
         if kind == "error":
-            return [Piece(None, "", {name: data.get(name) for name in _ERROR_FIELDS})]
+            error = safe_error(data)["error"]
+            return self._failure({**error, "type": kind}, error["message"])
         if kind in _BEGINNINGS or kind in _ENDS:
             return self._response(data, ended=kind in _ENDS)
         if stem == "response.output_item" and step in ("added", "done"):
@@ -112,18 +118,27 @@ class ResponseStream(Stream):
             return self._text(data, stem, _TEXTS[stem][1])
         if kind in _STATES:
             return self._strand.piece(_place(data), hold=bool(self._holding))
-        return [Piece(None, "", safe_error(data))] if data.get("error") else []
+        if data.get("error"):
+            failure = safe_error(data)
+            return self._failure(failure, failure["error"]["message"])
+        return []
+
+    def _failure(self, data: dict[str, Any], message: str) -> list[Piece]:
+        """Return an error, whose message is judged with the rest."""
+        self._strand.add("error", message)
+        return self._strand.piece(data)
 
     def _response(self, data: Mapping[str, Any], *, ended: bool) -> list[Piece]:
         given = data.get("response")
         if not isinstance(given, Mapping):
             return []
-        known = known_response(given)
+        known = known_response(given, self._call)
         self._writer.response = known
         piece = {**_place(data), "response": known}
-        if not ended and not known["output"]:
+        said = list(spoken(given))
+        if not ended and not said:
             return [Piece(None, "", piece)]
-        self._cover(spoken(given["output"]) if known["output"] else ())
+        self._cover(said)
         pieces = self._strand.piece(piece)
         return pieces + self._strand.release(end=True) if ended else pieces
 
@@ -158,8 +173,7 @@ class ResponseStream(Stream):
         take(name, text)
         piece = {**_place(data), field: text}
         if stem == "response.output_text":
-            spelled = same_text(data.get("logprobs") or [], text)
-            piece["logprobs"] = data.get("logprobs") or [] if spelled else []
+            piece["logprobs"] = spelled(data.get("logprobs"), text) or []
         tool = _TEXTS[stem][0] not in ("content", "summary")
         return self._strand.piece(piece, hold=tool or bool(self._holding))
 
@@ -179,7 +193,11 @@ class ResponseStream(Stream):
 
 def _place(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that say what an event is about."""
-    return {name: data[name] for name in _PLACE_FIELDS if name in data}
+    return {name: labelled(data[name]) for name in _PLACE_FIELDS if name in data}
+
+
+def _is_index(value: object) -> bool:
+    return value is None or type(value) is int
 
 
 def _name(data: Mapping[str, Any], field: str) -> tuple[Any, ...]:
@@ -221,7 +239,8 @@ class _Writer:
         return {**data, "sequence_number": self._written - 1}
 
     def _begin(self) -> list[dict[str, Any]]:
-        return [self._event({"type": kind, "response": self.response}) for kind in _BEGINNINGS[::2]]
+        begun = {**self.response, "output": [], "error": None}
+        return [self._event({"type": kind, "response": begun}) for kind in _BEGINNINGS[::2]]
 
     def _note(self, data: Mapping[str, Any]) -> None:
         kind, place = data.get("type"), data.get("output_index")

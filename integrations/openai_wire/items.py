@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from guardrail.integrations.openai_wire.calls import same_text
-from guardrail.integrations.openai_wire.text import strings
+from guardrail.integrations.openai_wire.calls import Call, safe_error
+from guardrail.integrations.openai_wire.logprobs import spelled
+from guardrail.integrations.openai_wire.reading import is_label, labelled, strings
 
 __all__ = [
     "STREAMED_ITEMS",
@@ -22,10 +23,10 @@ __all__ = [
     "spoken_part",
 ]
 
-# What is passed on of a response and its items; all else, which might hold text that nobody judged
-# or what is no text, is left out.
+# What is passed on of a response and its items, of the response without what could be read in it;
+# all else, which might hold text that nobody judged or what is no text, is left out.
 _REPLY_FIELDS = (
-    *("id", "object", "created_at", "completed_at", "model", "status", "error", "usage"),
+    *("id", "object", "created_at", "completed_at", "model", "status", "usage"),
     *("incomplete_details", "instructions", "background", "conversation", "max_output_tokens"),
     *("max_tool_calls", "moderation", "parallel_tool_calls", "previous_response_id", "prompt"),
     *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "store"),
@@ -84,9 +85,15 @@ def blocked_response(response: Mapping[str, Any], output: list[Any]) -> dict[str
     }
 
 
-def known_response(response: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what can be judged of a response."""
-    known = {name: one for name, one in response.items() if name in _REPLY_FIELDS}
+def known_response(response: Mapping[str, Any], call: Call) -> dict[str, Any]:
+    """Return what can be judged of the response to a call, and what is no text."""
+    known = {
+        name: labelled(one, call.said) for name, one in response.items() if name in _REPLY_FIELDS
+    }
+    if "model" in known and known["model"] is None:
+        known["model"] = call.model
+    if "error" in response:
+        known["error"] = safe_error(response)["error"] if response["error"] else None
     output = response.get("output")
     items = [known_item(item) for item in output] if isinstance(output, list) else []
     return {**known, "output": [item for item in items if item is not None]}
@@ -97,12 +104,15 @@ def known_item(item: object) -> dict[str, Any] | None:
     if not isinstance(item, Mapping) or item.get("type") not in _ITEMS:
         return None
     fields = _FIELDS_OF.get(item["type"])
-    known = {name: one for name, one in item.items() if fields is None or name in fields}
+    if fields is None:
+        known = dict(item)
+        if isinstance(known.get("outputs"), list):
+            known["outputs"] = [one for one in known["outputs"] if _is_log(one)]
+        return known
+    known = {name: item[name] for name in fields if is_label(item.get(name), name)}
     for field in ("content", "summary"):
-        if fields is not None and isinstance(known.get(field), list):
-            known[field] = known_parts(known[field])
-    if isinstance(known.get("outputs"), list):
-        known["outputs"] = [one for one in known["outputs"] if _is_log(one)]
+        if field in fields and isinstance(item.get(field), list):
+            known[field] = known_parts(item[field])
     return known
 
 
@@ -114,25 +124,31 @@ def known_parts(content: list[object]) -> list[dict[str, Any]]:
 
 def known_part(part: object) -> dict[str, Any] | None:
     """Return a part that holds text, None for others."""
-    if not isinstance(part, Mapping) or part.get("type") not in _TEXT_PARTS:
-        return None
-    field = _TEXT_PARTS[part["type"]]
-    if not isinstance(part.get(field), str):
+    field = _field_of(part)
+    if not isinstance(part, Mapping) or not isinstance(part.get(field), str):
         return None
     known = {name: part[name] for name in ("type", field, "annotations") if name in part}
     if part["type"] == "output_text":
-        spelled = same_text(part.get("logprobs") or [], part["text"])
-        known["logprobs"] = (part.get("logprobs") or []) if spelled else []
+        known["logprobs"] = spelled(part.get("logprobs"), part["text"]) or []
         known.setdefault("annotations", [])
     return known
 
 
-def spoken(output: Sequence[object]) -> Iterator[tuple[Hashable, str]]:
-    """Yield the parts of a response's items that hold text, and the text."""
-    for place, item in enumerate(output):
+def _field_of(part: object) -> str:
+    """Return the field of a part that holds its text; nothing if there is none."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    return _TEXT_PARTS.get(kind, "") if isinstance(kind, str) else ""
+
+
+def spoken(response: Mapping[str, Any]) -> Iterator[tuple[Hashable, str]]:
+    """Yield the parts of a response that hold text, and the text."""
+    output = response.get("output")
+    for place, item in enumerate(output if isinstance(output, list) else ()):
         known = known_item(item)
         if known is not None:
             yield from spoken_item(place, known)
+    if response.get("error"):
+        yield "error", safe_error(response)["error"]["message"]
 
 
 def spoken_item(place: int, item: Mapping[str, Any]) -> Iterator[tuple[Hashable, str]]:
@@ -158,7 +174,7 @@ def _spoken_parts(place: int, field: str, parts: object) -> Iterator[tuple[Hasha
 def spoken_part(name: Hashable, part: object) -> Iterator[tuple[Hashable, str]]:
     """Yield the text of a part, and what its annotations say."""
     if isinstance(part, Mapping):
-        yield name, part.get(_TEXT_PARTS.get(part.get("type", ""), "")) or ""
+        yield name, part.get(_field_of(part)) or ""
         yield (name, "annotations"), lines_of(part.get("annotations"))
 
 

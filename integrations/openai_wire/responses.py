@@ -16,6 +16,7 @@ from guardrail.integrations.openai_wire.items import (
     refusal_part,
     spoken,
 )
+from guardrail.integrations.openai_wire.reading import Said
 from guardrail.integrations.openai_wire.text import readable
 from guardrail.types import Outcome
 
@@ -30,12 +31,12 @@ class ResponsesCall(Call):
         """Return the text of all items, as one."""
         if not isinstance(reply.get("output"), list):
             raise UnguardedCall("the reply is no response with output, so it cannot be judged")
-        parts = [text for _, text in spoken(reply["output"]) if text]
+        parts = [text for _, text in spoken(reply) if text]
         return ["\n".join(map(readable, parts))]
 
     def answer(self, reply: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """Return the response, or the refusal as its only item."""
-        known = known_response(reply)
+        known = known_response(reply, self)
         (outcome,) = outcomes
         if not outcome.blocked:
             return known
@@ -54,7 +55,7 @@ class ResponsesCall(Call):
 
     def stream(self) -> Stream:
         """Return the state of one streamed response."""
-        return ResponseStream(self.frame(), structured=self.structured)
+        return ResponseStream(self, self.frame())
 
     def frame(self) -> dict[str, Any]:
         """Return what stands around the output of a response made here."""
@@ -88,4 +89,5 @@ def read_responses(body: Mapping[str, Any], created: int) -> ResponsesCall:
         streamed=bool(body.get("stream")),
         structured=isinstance(kind, Mapping) and kind.get("type") != "text",
         created=created,
+        said=Said(body),
     )

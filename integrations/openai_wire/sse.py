@@ -7,11 +7,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from guardrail.errors import UnguardedCall
+from guardrail.integrations.openai_wire.reading import Unreadable, load
+
 __all__ = ["DONE", "Decoder", "ServerEvent", "encode", "to_bytes", "to_json"]
 
 DONE = "[DONE]"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
+_MOST_EVENT = 16 * 2**20  # bytes
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +34,9 @@ class ServerEvent:
     def json(self) -> dict[str, Any]:
         """Return the data's JSON object; an empty one if there is none."""
         try:
-            value = json.loads(self.data)
-        except ValueError:
+            return load(self.data)
+        except Unreadable:
             return {}
-        return value if isinstance(value, dict) else {}
 
 
 class Decoder:
@@ -48,15 +52,23 @@ class Decoder:
         self._started = False
         self._name: str | None = None
         self._data: list[str] = []
+        self._size = 0  # of the event under way, about
 
     def feed(self, chunk: bytes) -> list[ServerEvent]:
-        """Take bytes in, and return the events that end in them."""
+        """Take bytes in, and return the events that end in them.
+
+        Raises:
+            UnguardedCall: an event is larger than any of text.
+        """
         if self._after_cr and chunk.startswith(b"\n"):
             self._after_cr, chunk = False, chunk[1:]
         if not chunk:
             return []
         self._after_cr = chunk.endswith(b"\r")
         self._rest.append(chunk)
+        self._size += len(chunk)
+        if self._size > _MOST_EVENT:
+            raise UnguardedCall(f"an event of the reply is larger than {_MOST_EVENT} bytes")
         if not _LINE_END.search(chunk):
             return []
         *lines, rest = _LINE_END.split(b"".join(self._rest))
@@ -79,7 +91,7 @@ class Decoder:
 
     def _dispatch(self) -> ServerEvent | None:
         name, data = self._name, self._data
-        self._name, self._data = None, []
+        self._name, self._data, self._size = None, [], 0
         return ServerEvent(name or None, "\n".join(data)) if data else None
 
 
@@ -97,4 +109,4 @@ def to_bytes(text: str) -> bytes:
 
 def to_json(value: object) -> str:
     """Return a value as JSON on one line, with Hangul as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)

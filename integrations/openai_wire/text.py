@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 from guardrail.gate import Lane
 
-__all__ = ["Piece", "Strand", "readable", "strings"]
+__all__ = ["Piece", "Strand", "readable"]
 
 _ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The beginning of an escape, or the first half of a surrogate pair in escapes.
 _UNFINISHED = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?(?:\\(?:u[0-9a-fA-F]{0,3})?)?$")
-# Names, states and sealed blobs, which show nobody anything.
-_NO_TEXT = (
-    *("id", "type", "status", "call_id", "item_id", "role", "object", "phase"),
-    *("encrypted_content", "container_id", "file_id", "server_label", "approval_request_id"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +67,15 @@ class Strand:
         self._fresh.append(readable(raw[:end]))
 
     def cover(self, part: Hashable, whole: str) -> None:
-        """Take a part in that is repeated whole; only what is new of it adds text."""
+        """Take a part in that is repeated whole; only what is new of it adds text.
+
+        Where it is another than came before, both are judged: what came may still be held.
+        """
         known = "".join(self._parts.get(part, ()))
         if whole.startswith(known):
             self.add(part, whole[len(known) :])
-            return
-        self._parts[part] = []
-        self.add(part, whole)
+        elif whole not in known:
+            self.add(part, f"\n{whole}")
 
     def piece(self, data: Any, *, hold: bool = False) -> list[Piece]:
         """Return the pieces that may go to the gate once this event has come.
@@ -133,16 +130,3 @@ def _unescaped(match: re.Match[str]) -> str:
 def _whole(text: str) -> str:
     """Join surrogate pairs; a half without the other becomes the replacement character."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def strings(value: object) -> Iterator[str]:
-    """Yield every string in a JSON value that somebody could read, in order."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            if key not in _NO_TEXT:
-                yield from strings(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from strings(one)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -20,9 +20,10 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.schema import CreateColumn
 
 from guardrail.errors import ConfigError, MissingExtraError
-from guardrail.integrations.records.schema import METADATA
+from guardrail.integrations.records.schema import METADATA, RECORDS
 
 __all__ = ["Unreachable", "create_tables", "open_engine", "translating"]
 
@@ -108,11 +109,24 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
 
 
 def create_tables(engine: Engine) -> None:
-    """Create what is missing; another process may be doing the same."""
+    """Create what is missing, columns of older tables too; another process may do the same."""
     try:
-        METADATA.create_all(engine)
+        _create(engine)
     except (OperationalError, ProgrammingError, IntegrityError):
-        METADATA.create_all(engine)
+        _create(engine)
+
+
+def _create(engine: Engine) -> None:
+    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        known = {column["name"] for column in inspect(connection).get_columns(RECORDS.name)}
+        for column in RECORDS.columns:
+            if column.name not in known:
+                _add(connection, str(CreateColumn(column).compile(connection)))
+
+
+def _add(connection: Connection, column: str) -> None:
+    connection.execute(text(f"ALTER TABLE {RECORDS.name} ADD COLUMN {column}"))
 
 
 @contextmanager

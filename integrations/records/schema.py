@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     Index,
@@ -19,10 +20,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from guardrail.audit import AuditRecord, Status
-from guardrail.types import Action, Category, Stage
+from guardrail.types import Action, Category, Stage, StreamFacts
 
 __all__ = [
     "METADATA",
@@ -56,6 +58,12 @@ RECORDS = Table(
     Column("size", Integer, nullable=False),  # bytes of text, and what a row takes besides
     Column("review", String(16)),
     Column("reviewed", BigInteger),  # as `time`
+    # What follows came later: older tables are given it when they are opened.
+    Column("degraded", Boolean, nullable=False, server_default=false()),
+    Column("checks", Integer),  # of a stream, as are the rest
+    Column("held", Integer),
+    Column("shown", Integer),
+    Column("waited", Float),
     Index("guardrail_records_time", "time", "id"),
     Index("guardrail_records_review", "review"),
 )
@@ -111,18 +119,34 @@ def row_of(record: AuditRecord) -> dict[str, Any]:
         "user_text": storable(record.user),
         "reply_text": storable(record.reply),
     }
-    return texts | {
-        "id": record.id,
-        "time": ticks(record.time),
-        "status": record.status.value,
-        "stage": record.stage.value,
-        "action": record.action.value,
-        "score": record.score,
-        "category": record.category.value if record.category else None,
-        "categories": {category.value: score for category, score in record.categories.items()},
-        "seconds": record.seconds,
-        "size": _ROW_BYTES + sum(len(text.encode()) for text in texts.values() if text),
-    }
+    return (
+        texts
+        | _stream_columns(record.stream)
+        | {
+            "id": record.id,
+            "time": ticks(record.time),
+            "status": record.status.value,
+            "stage": record.stage.value,
+            "action": record.action.value,
+            "score": record.score,
+            "category": record.category.value if record.category else None,
+            "categories": {category.value: score for category, score in record.categories.items()},
+            "seconds": record.seconds,
+            "degraded": record.degraded,
+            "size": _ROW_BYTES + sum(len(text.encode()) for text in texts.values() if text),
+        }
+    )
+
+
+def _stream_columns(facts: StreamFacts | None) -> dict[str, Any]:
+    names = ("checks", "held", "shown", "waited")
+    return {name: None if facts is None else getattr(facts, name) for name in names}
+
+
+def _facts(row: RowMapping) -> StreamFacts | None:
+    if row["checks"] is None:
+        return None
+    return StreamFacts(row["checks"], row["held"], row["shown"], row["waited"])
 
 
 def stored(row: RowMapping) -> Stored:
@@ -142,6 +166,8 @@ def stored(row: RowMapping) -> Stored:
             reply=row["reply_text"],
             id=row["id"],
             time=moment(row["time"]),
+            degraded=row["degraded"],
+            stream=_facts(row),
         ),
         Review(row["review"]) if row["review"] else None,
         moment(row["reviewed"]) if row["reviewed"] is not None else None,

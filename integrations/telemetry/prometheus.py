@@ -31,10 +31,14 @@ __all__ = ["PrometheusHook"]
 class _Counts(Protocol):
     """What became of stored records; see `guardrail.integrations.records`."""
 
-    written: int
-    waiting: int
-    dropped: int
-    failed: int
+    @property
+    def written(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
 
 
 class PrometheusHook:

@@ -24,7 +24,6 @@ class StreamFigures:
 
 @dataclass(slots=True)
 class _Lane:
-    taken: int = 0
     covered: int = 0
     shown: int = 0
 
@@ -39,13 +38,13 @@ class StreamMeter:
     held: int = 0
     released_before_verdict: int = 0
     knows_verdicts: bool = False
+    _waiting: int = 0
     _lanes: dict[Hashable, _Lane] = field(default_factory=dict)
 
     def took(self, characters: int, lane: Hashable = 0) -> None:
         """Note text that came from upstream."""
-        self._lane(lane).taken += characters
-        waiting = sum(one.taken - one.shown for one in self._lanes.values())
-        self.held = max(self.held, waiting)
+        self._waiting += characters
+        self.held = max(self.held, self._waiting)
 
     def passed(self, end: int, lane: Hashable = 0) -> None:
         """Note a passing verdict on a lane's text up to an offset."""
@@ -57,6 +56,7 @@ class StreamMeter:
         one = self._lane(lane)
         before = max(one.shown, one.covered)
         one.shown += characters
+        self._waiting -= characters
         self.released_before_verdict += max(0, one.shown - before)
 
     def figures(self) -> StreamFigures:

@@ -14,6 +14,7 @@ import uvicorn
 
 from guardrail import Guard
 from guardrail.integrations.gateway import GatewayConfig, create_app
+from guardrail.integrations.records import RecordStore
 from guardrail.integrations.telemetry import PrometheusHook
 from guardrail.testing import StubClassifier
 
@@ -49,14 +50,19 @@ class Served:
 
 @contextmanager
 def serving(
-    reply: Reply, guard: Guard | None = None, *, url: str | None = None, **settings: Any
+    reply: Reply,
+    guard: Guard | None = None,
+    *,
+    url: str | None = None,
+    records: RecordStore | None = None,
+    **settings: Any,
 ) -> Iterator[Served]:
     """Run an upstream and a gateway before it."""
     with Upstream(reply) as upstream:
-        config = GatewayConfig(upstream=url or upstream.url, **settings)
+        config = GatewayConfig(upstream=upstream.url if url is None else url, **settings)
         figures = PrometheusHook()
         guard = guard or Guard(StubClassifier(MARKER), hooks=[figures])
-        app = create_app(config, guard, figures=figures)
+        app = create_app(config, guard, figures=figures, records=records)
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -212,12 +213,27 @@ class FailingLater(Classifier):
 
 def test_a_classifier_that_fails_in_a_stream_ends_it() -> None:
     """What was judged has been shown; nothing follows but the refusal."""
-    with serving(says(SAFE * 20), Guard(FailingLater())) as served:
-        text = streamed(served)
+    shown = threading.Event()
+
+    def reply(_: Asked) -> Said:
+        def events() -> Iterator[bytes]:
+            first, *rest = (chunk(content=f"{SAFE} ") for _ in range(20))
+            yield sse(first)
+            shown.wait(10)
+            yield from map(sse, rest)
+
+        return Said(events())
+
+    text = ""
+    with serving(reply, Guard(FailingLater())) as served:
+        url, body = f"{served.url}/chat/completions", {**BODY, "stream": True}
+        with httpx.stream("POST", url, json=body, timeout=10) as stream:
+            for piece in stream.iter_text():
+                text += piece
+                shown.set()
 
     said, _, rest = content_of(text).partition(REFUSAL)
-    assert (SAFE * 20).startswith(said)
-    assert 0 < len(said) < len(SAFE)
+    assert said == f"{SAFE} "
     assert rest
     assert '"finish_reason":"content_filter"' in text
 
@@ -298,7 +314,7 @@ def test_a_leak_would_be_counted() -> None:
     watch = Watch(Guard(StubClassifier(MARKER)))
     watch.took(0, "안녕하세요")
     watch.meter.knows_verdicts = True
-    watch.meter.showed(5, 0)
+    watch.showed(0, "안녕하세요")
 
     assert watch.meter.figures().released_before_verdict == 5
 

@@ -71,6 +71,7 @@ class Process:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         options = ["--upstream", upstream, "--port", str(self.port), "--drain", str(drain)]
+        options.append("--no-records")
         run = f"from guardrail.integrations.gateway.cli import main; main({options!r})"
         environment = {
             **os.environ,

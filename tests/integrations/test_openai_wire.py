@@ -19,7 +19,7 @@ from guardrail.integrations.openai_wire import (
     failure,
     read_call,
 )
-from guardrail.integrations.openai_wire.calls import same_text
+from guardrail.integrations.openai_wire.logprobs import spelled
 from guardrail.integrations.openai_wire.sse import Decoder, ServerEvent, encode
 from guardrail.integrations.openai_wire.text import readable
 from guardrail.testing import StubClassifier
@@ -372,7 +372,10 @@ def test_what_a_chunk_should_not_hold_is_withheld(mode: Mode, event: Any) -> Non
 
 def test_token_probabilities_pass_where_they_spell_the_text(mode: Mode) -> None:
     """They are as safe as the text they spell, in bytes or in tokens."""
-    tokens = [{"token": "?", "bytes": [0xEC]}, {"token": "?", "bytes": [0x95, 0x88]}]
+    tokens = [
+        {"token": "\\xec", "bytes": [0xEC], "logprob": -0.1},
+        {"token": "\\x95\\x88", "bytes": [0x95, 0x88], "logprob": -0.2},
+    ]
     choice = {
         "index": 0,
         "delta": {"content": "안"},
@@ -381,10 +384,36 @@ def test_token_probabilities_pass_where_they_spell_the_text(mode: Mode) -> None:
 
     (event,) = streamed(mode, Body([sse({**CHUNK, "choices": [choice]})]), guard_of())
 
-    assert event["choices"][0]["logprobs"]["content"] == tokens
-    assert same_text([{"token": "a"}, {"token": "b"}], "ab")
-    assert not same_text([{"tok": "a"}], "a")
-    assert not same_text([{"token": "a", "bytes": [999]}], "a")
+    assert event["choices"][0]["logprobs"] == {"content": tokens, "refusal": None}
+    assert spelled([{"token": "a"}, {"token": "b"}], "ab")
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [{"tok": "a"}],
+        [{"token": "a", "bytes": [999]}],
+        [{"token": "a", "bytes": 10**12}],
+        [{"token": "a", "bytes": "a"}],
+        [{"token": ["a"]}],
+        ["a"],
+        {"token": "a"},
+        "a",
+    ],
+)
+def test_what_spells_nothing_is_no_token(tokens: Any) -> None:
+    """Whatever its type, and however much memory its bytes would take."""
+    assert spelled(tokens, "a") is None
+
+
+def test_probabilities_say_nothing_that_was_not_judged() -> None:
+    """Neither a token beside its bytes, nor what might have been said instead."""
+    odd = {"token": MARKER, "bytes": [97], "logprob": MARKER, "news": MARKER}
+    odd["top_logprobs"] = [{"token": MARKER, "logprob": -1.0, "bytes": None}]
+
+    assert spelled([odd], "a") == [
+        {"token": "a", "bytes": [97], "logprob": None, "top_logprobs": []}
+    ]
 
 
 def test_an_error_in_a_stream_passes_after_the_text(mode: Mode) -> None:

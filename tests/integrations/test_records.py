@@ -34,7 +34,7 @@ from guardrail.integrations.records import (
 from guardrail.integrations.records.database import Unreachable
 from guardrail.integrations.records.writer import Writer
 from guardrail.testing import StubClassifier
-from guardrail.types import Stage
+from guardrail.types import Stage, StreamFacts
 from tests.integrations.postgres import running_postgres
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -118,6 +118,8 @@ def test_a_record_comes_back_as_it_went_in(store: RecordStore) -> None:
         reply="줄바꿈\n과 '따옴표'",
         score=None,
         time=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        degraded=True,
+        stream=StreamFacts(checks=3, held=40, shown=12, waited=0.25),
     )
     keep(store, one)
 
@@ -730,3 +732,78 @@ import guardrail.integrations.records
 
     assert MissingExtraError.__name__ in done.stderr
     assert "guardrail-ko[records]" in done.stderr
+
+
+# Tables of earlier versions
+
+OLD_TABLE = """
+CREATE TABLE guardrail_records (
+    id VARCHAR(64) NOT NULL PRIMARY KEY, time BIGINT NOT NULL, status VARCHAR(16) NOT NULL,
+    stage VARCHAR(8) NOT NULL, action VARCHAR(8) NOT NULL, score FLOAT, category VARCHAR(8),
+    categories JSON NOT NULL, classifier TEXT, error TEXT, seconds FLOAT NOT NULL, user_text TEXT,
+    reply_text TEXT, size INTEGER NOT NULL, review VARCHAR(16), reviewed BIGINT
+)"""
+OLD_ROW = """
+INSERT INTO guardrail_records (id, time, status, stage, action, categories, seconds, size)
+VALUES ('old', 1, 'allowed', 'output', 'allow', '{}', 0.5, 400)"""
+
+
+def at(url: str, *statements: str) -> None:
+    """Do something to a database of either kind."""
+    engine = create_engine(make_url(url.replace("postgresql:", "postgresql+psycopg:")))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture
+def old(url: str) -> str:
+    """A database as an earlier version left it, with a record in it."""
+    at(url, OLD_TABLE, OLD_ROW)
+    return url
+
+
+def test_a_table_of_an_earlier_version_is_given_what_it_lacks(old: str) -> None:
+    """Its records are there as before, and new ones are kept whole."""
+    one = record(degraded=True, stream=StreamFacts(1, 2, 3, None))
+    with RecordStore(old, keep=None) as store:
+        keep(store, one)
+        before, now = store.records.get("old"), store.records.get(one.id)
+
+    assert before is not None
+    assert now is not None
+    assert (before.record.seconds, before.record.degraded, before.record.stream) == (
+        0.5,
+        False,
+        None,
+    )
+    assert now.record == one
+
+
+def test_an_earlier_table_may_be_opened_by_many_at_once(old: str) -> None:
+    """Whoever comes second finds the columns there."""
+    found: list[Any] = []
+
+    def read() -> None:
+        records = Records.open(old)
+        found.append(records.get("old"))
+        records.close()
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [one.record.id for one in found] == ["old"] * 4
+
+
+def test_an_earlier_version_can_still_write(store: RecordStore, url: str) -> None:
+    """It knows nothing of the new columns, and need not."""
+    at(url, OLD_ROW)
+
+    found = store.records.get("old")
+
+    assert found is not None
+    assert found.record.degraded is False

@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_written_is_an_error(write: Write, tmp_path: Path)
     ("text", "message"),
     [
         ("[policy\n", "Expected ']'"),
-        ("polcy = 1", "unknown key 'polcy'; known are audit, classifier, policy"),
+        ("polcy = 1", "unknown key 'polcy'; known are audit, classifier, gateway"),
         ("[policy]\nmod = 1", "unknown key 'policy.mod'; known are categories, .*mode"),
         ("policy = 1", "policy = 1: should be a table"),
         ('[policy]\nmode = "x"', "policy.mode = 'x': Input should be 'enforce' or 'monitor'"),

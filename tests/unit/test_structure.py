@@ -27,7 +27,7 @@ FLOORS = (
     ("audit", "classifiers.base"),
     ("classifiers.windows",),
     ("classifiers.labelled",),
-    ("flow",),
+    ("flow", "growing"),
     ("gate",),
     ("classifiers.embedded", "classifiers.kosafeguard", "classifiers.remote"),
     ("asking",),
@@ -40,6 +40,7 @@ FLOORS = (
     ("guard",),
     ("config", "testing"),
     ("demo", "bench", "doctor", "evaluation"),
+    ("finetuning", "scan"),
     ("cli", "integrations"),
 )
 # Imports that go up all the same, and why.

@@ -78,7 +78,9 @@ async def _under_load(
     upstream: Process, gateway: Process, clients: int, rounds: int, pause: float
 ) -> list[_Row]:
     bare = await load(upstream, clients, rounds, pause=pause)
+    used = gateway.cpu()
     found = await load(gateway, clients, rounds, pause=pause)
+    cpu = (gateway.cpu() - used) / (clients * rounds) * 1e3
     for error in sorted(set(found.errors)):
         print(f"       {error}")
     least = bare.median("window") + CLASSIFIER_S * 1e3
@@ -95,6 +97,7 @@ async def _under_load(
         ),
         _Row("  end of the stream, bare upstream, median ms", bare.median("total")),
         _Row("  end of the stream, gateway, median ms", found.median("total")),
+        _Row("  CPU of a stream, gateway, ms", cpu),
     ]
 
 

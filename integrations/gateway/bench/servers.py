@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -53,6 +53,7 @@ def run(role: str, port: int, upstream: str) -> None:
         log_level="error",
         ws="none",
         backlog=4096,
+        timeout_keep_alive=75,  # as `guardrail serve` has it
     )
 
 
@@ -101,15 +102,15 @@ def _proxy(upstream: str) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        async with httpx.AsyncClient(limits=limits, timeout=60) as app.state.client:
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as app.state.client:
             yield
 
     async def forward(request: Request) -> Response:
-        reply = await request.app.state.client.post(
-            f"{upstream}/chat/completions", content=await request.body()
-        )
-        return Response(reply.content, reply.status_code, media_type="application/json")
+        body, url = await request.body(), f"{upstream}/chat/completions"
+        async with request.app.state.client.post(url, data=body) as reply:
+            content = await reply.read()
+        return Response(content, reply.status, media_type="application/json")
 
     routes = [Route("/v1/chat/completions", forward, methods=["POST"])]
     return Starlette(routes=routes, lifespan=lifespan)
