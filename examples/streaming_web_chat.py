@@ -1,6 +1,6 @@
 """A web chat whose replies appear while they are written, each piece once it is judged.
 
-Run: python examples/streaming_web_chat.py, and open http://127.0.0.1:8000   (a scripted bot, offline)
+Run: pip install -e '.[server]'; python examples/streaming_web_chat.py; open http://127.0.0.1:8000   (offline)
 """
 
 import asyncio

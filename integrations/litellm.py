@@ -21,8 +21,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, GuardrailError, MissingExtraError
 from guardrail.guard import Guard
+from guardrail.integrations.failures import aattempt, attempt, passable, words_of
 from guardrail.integrations.litellm_calls import (
     GuardedAsyncChunks,
     GuardedChunks,
@@ -32,6 +33,7 @@ from guardrail.integrations.litellm_calls import (
     is_whole,
     refused,
     replaced,
+    stream_in,
 )
 from guardrail.integrations.openai_wire import arefusal, refusal
 from guardrail.types import Outcome, Role, Turn
@@ -136,6 +138,25 @@ class LiteLLMGuardrail(CustomGuardrail):
         finally:
             await chunks.aclose()
 
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: str | None = None,
+    ) -> Any:
+        """Return what the caller learns of a failure whose words did not pass; None if they did."""
+        if isinstance(original_exception, GuardrailError | ModifyResponseException):
+            return None
+        asked = call_of({"messages": [], **request_data}).asked
+        outcomes = await self.guard.areview(words_of(original_exception, asked))
+        told = passable(original_exception, outcomes)
+        if told is original_exception:
+            return None
+        from fastapi import HTTPException  # the proxy's, which the SDK does without
+
+        return HTTPException(getattr(original_exception, "status_code", 500), str(told))
+
     async def apply_guardrail(
         self, inputs: Any, request_data: dict[str, Any], input_type: str, logging_obj: Any = None
     ) -> Any:
@@ -201,7 +222,8 @@ def guard_call(call: F, guard: Guard) -> F:
         guard: judges.
 
     Raises:
-        UnguardedCall: at a call, when its reply cannot be judged.
+        UnguardedCall: at a call, when its reply cannot be judged, or it failed in words that did
+            not pass.
     """
 
     @functools.wraps(call)
@@ -210,10 +232,10 @@ def guard_call(call: F, guard: Guard) -> F:
         outcome = refusal(asked, guard)
         if outcome is not None:
             return refused(asked, outcome)
-        reply = call(*args, **kwargs)
+        reply = attempt(lambda: call(*args, **kwargs), guard, asked.asked)
         if is_whole(reply):
             return replaced(asked, reply, guard.review(conversations(asked, reply)))
-        return GuardedChunks(asked, reply, guard)
+        return GuardedChunks(asked, stream_in(reply), guard)
 
     @functools.wraps(call)
     async def aguarded(*args: Any, **kwargs: Any) -> Any:
@@ -221,10 +243,10 @@ def guard_call(call: F, guard: Guard) -> F:
         outcome = await arefusal(asked, guard)
         if outcome is not None:
             return refused(asked, outcome, on_a_loop=True)
-        reply = await call(*args, **kwargs)
+        reply = await aattempt(lambda: call(*args, **kwargs), guard, asked.asked)
         if is_whole(reply):
             return replaced(asked, reply, await guard.areview(conversations(asked, reply)))
-        return GuardedAsyncChunks(asked, reply, guard)
+        return GuardedAsyncChunks(asked, stream_in(reply), guard)
 
     return cast("F", aguarded if inspect.iscoroutinefunction(call) else guarded)
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from guardrail.errors import MissingExtraError, UnguardedCall
 from guardrail.guard import Guard
+from guardrail.integrations.failures import aattempt, attempt
 from guardrail.integrations.openai_wire.calls import Call, Stream
 from guardrail.integrations.openai_wire.chat import read_chat
 from guardrail.integrations.openai_wire.responses import read_responses
@@ -32,6 +33,7 @@ __all__ = [
     "is_whole",
     "refused",
     "replaced",
+    "stream_in",
 ]
 
 _KINDS = {"messages": read_chat, "input": read_responses}
@@ -69,6 +71,17 @@ def call_of(request: Mapping[str, Any], reply: object = None) -> Call:
 def is_whole(reply: object) -> bool:
     """Whether this is a whole reply that can be judged."""
     return type(reply) is ModelResponse or isinstance(reply, ResponsesAPIResponse)
+
+
+def stream_in(reply: Any) -> Any:
+    """Return a reply that comes in chunks.
+
+    Raises:
+        UnguardedLiteLLMCall: it does not.
+    """
+    if not hasattr(reply, "__next__") and not hasattr(reply, "__anext__"):
+        raise UnguardedLiteLLMCall(f"a {type(reply).__name__} cannot be judged")
+    return reply
 
 
 def conversations(call: Call, reply: Any) -> list[Conversation]:
@@ -142,7 +155,7 @@ class GuardedChunks:
     """
 
     def __init__(self, call: Call, chunks: Iterable[Any], guard: Guard) -> None:
-        self._stream = call.stream()
+        self._stream, self._guard, self._asked = call.stream(), guard, call.asked
         self._guarded = guard.stream_events(
             _pieces(self._stream, chunks), self._stream.shape, asked=call.asked, check_input=False
         )
@@ -152,7 +165,7 @@ class GuardedChunks:
         return self
 
     def __next__(self) -> Any:
-        return next(self._events)
+        return attempt(self._events.__next__, self._guard, self._asked)
 
     def close(self) -> None:
         """Leave the stream; its source is closed, too."""
@@ -167,7 +180,7 @@ class GuardedAsyncChunks:
     """The chunks of a streamed reply, for `async for`; see `GuardedChunks`."""
 
     def __init__(self, call: Call, chunks: AsyncIterable[Any], guard: Guard) -> None:
-        self._stream = call.stream()
+        self._stream, self._guard, self._asked = call.stream(), guard, call.asked
         self._guarded = guard.astream_events(
             _apieces(self._stream, chunks), self._stream.shape, asked=call.asked, check_input=False
         )
@@ -177,7 +190,7 @@ class GuardedAsyncChunks:
         return self
 
     async def __anext__(self) -> Any:
-        return await anext(self._events)
+        return await aattempt(self._events.__anext__, self._guard, self._asked)
 
     async def aclose(self) -> None:
         """Leave the stream; its source is closed, too."""

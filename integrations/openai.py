@@ -23,28 +23,68 @@ except ImportError:
 
 __all__ = ["guard_client"]
 
-C = TypeVar("C", OpenAI, AsyncOpenAI)
+C = TypeVar("C", bound=OpenAI | AsyncOpenAI)
 
 _MARK = "_guardrail"  # on the classes of guarded clients
 
-# What a guarded client and its resources have; a name that is not here stays shut, whatever a later
-# release puts behind it: a websocket, which no HTTP transport sees, or a new kind of reply.
+# What of a client and its resources is open; a name of the SDK's that is not here stays shut,
+# whatever a later release puts behind it: a websocket, which no HTTP transport sees, or a new kind
+# of reply. What is open is judged, or known by its path to carry no reply.
 _RAW = ("with_raw_response", "with_streaming_response")
+_CHATS = ("create", "parse", "stream", "retrieve", "update", "list", "delete", "messages")
+_CLIENT = (
+    *("close", "copy", "is_closed", "with_options", "custom_auth", "qs", "base_url", "user_agent"),
+    *("auth_headers", "default_headers", "default_query", "platform_headers"),
+    *("request", "get", "post", "put", "patch", "delete", "get_api_list"),
+)
 _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "": (
         *("chat", "responses", "embeddings", "models", "moderations", "files", "uploads"),
-        *("vector_stores", "fine_tuning", "audio", "webhooks", "beta", *_RAW),
+        *("vector_stores", "fine_tuning", "audio", "webhooks", "beta"),
     ),
-    "beta": ("chat", *_RAW),
-    "chat": ("completions", *_RAW),
-    "chat.completions": (
-        *("create", "parse", "stream", *_RAW),
-        *("retrieve", "update", "list", "delete", "messages"),  # known by their paths
-    ),
+    "beta": ("chat",),
+    "beta.chat": ("completions",),
+    "beta.chat.completions": _CHATS,
+    "chat": ("completions",),
+    "chat.completions": _CHATS,
+    "chat.completions.messages": ("list",),
     "responses": (
-        *("create", "parse", "stream", "input_tokens", *_RAW),
-        *("retrieve", "delete", "cancel", "compact", "input_items"),  # known by their paths
+        *("create", "parse", "stream", "retrieve", "delete", "cancel", "compact"),
+        *("input_items", "input_tokens"),
     ),
+    "responses.input_items": ("list",),
+    "responses.input_tokens": ("count",),
+    "embeddings": ("create",),
+    "moderations": ("create",),
+    "models": ("delete", "list", "retrieve"),
+    "files": (
+        *("create", "delete", "list", "retrieve", "content", "retrieve_content"),
+        "wait_for_processing",
+    ),
+    "uploads": ("create", "complete", "cancel", "parts", "upload_file_chunked"),
+    "uploads.parts": ("create",),
+    "vector_stores": (
+        *("create", "delete", "list", "retrieve", "search", "update", "files", "file_batches"),
+    ),
+    "vector_stores.files": (
+        *("create", "delete", "list", "retrieve", "update", "content", "upload", "poll"),
+        *("create_and_poll", "upload_and_poll"),
+    ),
+    "vector_stores.file_batches": (
+        *("create", "cancel", "retrieve", "list_files", "poll"),
+        *("create_and_poll", "upload_and_poll"),
+    ),
+    "fine_tuning": ("jobs",),
+    "fine_tuning.jobs": (
+        *("create", "cancel", "list", "list_events", "pause", "resume", "retrieve"),
+        "checkpoints",
+    ),
+    "fine_tuning.jobs.checkpoints": ("list",),
+    "audio": ("speech", "transcriptions", "translations"),
+    "audio.speech": ("create",),
+    "audio.transcriptions": ("create",),
+    "audio.translations": ("create",),
+    "webhooks": ("unwrap", "verify_signature"),
 }
 
 
@@ -65,9 +105,10 @@ def guard_client(client: C, guard: Guard) -> C:
         raise ConfigError(
             f"guard_client takes an OpenAI or AsyncOpenAI client without a guard, not {client!r}"
         )
-    seed = copy.copy(client)
+    seed: Any = copy.copy(client)
     seed.__class__ = _guarded_class(type(client), guard)
-    return seed.copy(http_client=unguarded(client._client))
+    guarded: C = seed.copy(http_client=unguarded(client._client))
+    return guarded
 
 
 class UnguardedOpenAICall(UnguardedCall, OpenAIError):
@@ -87,8 +128,9 @@ def _base_of(client: Any) -> Callable[[], str]:
 
 
 def _guarded_class(kind: Any, guard: Guard) -> type[Any]:
-    shut = {name: _Shut(name) for name in _resources(kind) if name not in _RESOURCES[""]}
-    doors = {name: _Door(kind, name, name) for name in _RESOURCES if name and "." not in name}
+    known = {*_RESOURCES[""], *_CLIENT, *_RAW}
+    shut = {name: _Shut(name) for name in _names_of_sdk(kind) if name not in known}
+    doors = {name: _Door(kind, name, name) for name in _RESOURCES[""]}
 
     def set_attribute(self: Any, name: str, value: Any) -> None:
         """Guard whichever HTTP client the client gets."""
@@ -99,11 +141,13 @@ def _guarded_class(kind: Any, guard: Guard) -> type[Any]:
     return _subclass(kind, {"__setattr__": set_attribute, _MARK: True, **shut, **doors})
 
 
-def _resources(kind: type[Any]) -> Iterator[str]:
-    """Yield the names of a client's resources."""
-    for name in dir(kind):
-        if not name.startswith("_") and isinstance(getattr(kind, name), cached_property):
-            yield name
+def _names_of_sdk(kind: type[Any]) -> Iterator[str]:
+    """Yield what a client has of the SDK's; of what a program adds to it, only resources."""
+    for owner in kind.__mro__:
+        foreign = owner.__module__.partition(".")[0] != "openai"
+        for name, value in vars(owner).items():
+            if not name.startswith("_") and (not foreign or isinstance(value, cached_property)):
+                yield name
 
 
 class _Door:
@@ -126,7 +170,8 @@ class _Door:
 @lru_cache(maxsize=64)
 def _narrowed(kind: type[Any], path: str) -> type[Any]:
     names = [name for name in dir(kind) if not name.startswith("_")]
-    shut = {name: _Shut(f"{path}.{name}") for name in names if name not in _RESOURCES[path]}
+    known = {*_RESOURCES[path], *_RAW}
+    shut = {name: _Shut(f"{path}.{name}") for name in names if name not in known}
     inner = (name for name in names if f"{path}.{name}" in _RESOURCES)
     doors = {name: _Door(kind, name, f"{path}.{name}") for name in inner}
     return _subclass(kind, {**shut, **doors})
@@ -139,21 +184,18 @@ def _subclass(kind: type[Any], own: Mapping[str, object]) -> type[Any]:
 
 
 class _Shut:
-    """Stands where something cannot be guarded, and says so when it is used."""
+    """Stands where something cannot be guarded, and says so when it is called."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(name)
-        raise self._error()
+        return _Shut(f"{self._name}.{name}")  # tracers look all over a client, and call nothing
 
     def __call__(self, *_: object, **__: object) -> Any:
-        raise self._error()
-
-    def _error(self) -> UnguardedCall:
-        return UnguardedOpenAICall(
+        raise UnguardedOpenAICall(
             f"{self._name!r} may carry replies that nobody would judge; guarded are "
             "chat.completions and responses. Use it through a client without a guard."
         )

@@ -20,9 +20,10 @@ from guardrail.integrations.openai_wire import (
     GuardedAsyncBytes,
     GuardedBytes,
     aanswer,
+    afailed,
     answer,
     arefusal,
-    failure,
+    failed,
     read_call,
     refusal,
     refused,
@@ -35,6 +36,7 @@ _LIBRARIES = ("httpx", "httpx2")
 _SSE = "text/event-stream"
 _JSON = "application/json"
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding", "content-type")
+_EXTENSIONS = ("http_version", "reason_phrase")  # another is the socket itself
 _MARK = "_guardrail_unguarded"  # on a guarded HTTP client: the one it was made from
 
 
@@ -131,10 +133,6 @@ class _Wire:
             200, headers={"content-type": kind}, content=refused(call, outcome)
         )
 
-    def failure(self, response: Any, body: bytes) -> Any:
-        """Return an upstream's error with what is known to be no reply."""
-        return self.whole(response, failure(body))
-
     def whole(self, response: Any, body: bytes) -> Any:
         """Return a response with another body."""
         return self._response(response, _JSON, content=body)
@@ -157,7 +155,9 @@ class _Wire:
         return self._library.Response(
             response.status_code,
             headers=[*headers, ("content-type", kind)],
-            extensions=response.extensions,
+            extensions={
+                name: value for name, value in response.extensions.items() if name in _EXTENSIONS
+            },
             **body,
         )
 
@@ -246,7 +246,8 @@ class _Transport:
 
     def _judged(self, call: Call, response: Any) -> Any:
         if not response.is_success:
-            return self._wire.failure(response, response.read())
+            said = failed(call, response.status_code, response.read(), self._wire.guard)
+            return self._wire.whole(response, said)
         if _is_stream(response):
             body = GuardedBytes(call, _Source(response), self._wire.guard)
             return self._wire.streamed(response, body)
@@ -280,7 +281,9 @@ class _AsyncTransport:
 
     async def _judged(self, call: Call, response: Any) -> Any:
         if not response.is_success:
-            return self._wire.failure(response, await response.aread())
+            raw = await response.aread()
+            said = await afailed(call, response.status_code, raw, self._wire.guard)
+            return self._wire.whole(response, said)
         if _is_stream(response):
             body = GuardedAsyncBytes(call, _Source(response), self._wire.guard)
             return self._wire.streamed(response, body)

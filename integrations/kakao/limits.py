@@ -49,14 +49,14 @@ COMPONENTS: dict[str, dict[str, int]] = {
 def pieces(text: str) -> list[str]:
     """Return a text as up to three bubbles, cut at the ends of sentences where that is possible.
 
-    What three bubbles cannot hold is left out, and "…" says so.
+    The space between two belongs to the first. What three cannot hold is left out, and "…" says so.
     """
     found: list[str] = []
     rest = text.strip()
     while rest and len(found) < OUTPUTS - 1:
-        end = _bubble_end(rest)
-        found.append(rest[:end].rstrip())
-        rest = rest[end:].lstrip()
+        following = rest[_bubble_end(rest) :].lstrip()
+        found.append(rest[: len(rest) - len(following)])
+        rest = following
     return [*found, cut(rest, SIMPLE_TEXT)] if rest else found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,12 @@ __all__ = ["Answer", "answer_of", "said", "waiting"]
 _VERSION = "2.0"
 _TOP = {"version", "template", "context", "data"}
 _TEMPLATE = {"outputs", "quickReplies"}
-# Values that steer the platform and are never shown.
-_NOT_SHOWN = {
+# Values that steer the platform, and addresses: judged only where they carry words.
+_WORDLESS = {
     *("action", "blockId", "buttonLayout", "currency", "itemListAlignment", "phoneNumber", "type"),
+    *("imageUrl", "webLinkUrl", "web", "pc", "mobile", "ios", "android"),
 }
-# Addresses: judged where they carry words.
-_ADDRESSES = {"imageUrl", "webLinkUrl", "web", "pc", "mobile", "ios", "android"}
+_NAME = re.compile("[!-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Answer:
 
 def said(text: str) -> dict[str, Any]:
     """Return the response that says a text."""
-    outputs = [{"simpleText": {"text": piece}} for piece in pieces(text)]
+    outputs = [{"simpleText": {"text": piece.rstrip()}} for piece in pieces(text)]
     return {"version": _VERSION, "template": {"outputs": outputs}}
 
 
@@ -68,9 +69,7 @@ def answer_of(reply: object) -> Answer:
         UnguardedCall: it has parts that are not known, so nobody can say what they show.
     """
     if isinstance(reply, str):
-        response = said(reply)
-        bubbles = [output["simpleText"]["text"] for output in response["template"]["outputs"]]
-        return Answer(response, "\n".join(bubbles))
+        return Answer(said(reply), "".join(pieces(reply)))
     if not isinstance(reply, Mapping):
         kind = type(reply).__name__
         raise InvalidTurnError(f"a skill's handler returns str or a response's dict, not {kind}")
@@ -144,8 +143,8 @@ def _bubbles(response: dict[str, Any]) -> Iterator[Iterator[str]]:
 def _shown(part: Any, key: str = "") -> Iterator[str]:
     """Yield what a user may read of a part of the template."""
     if isinstance(part, str):
-        text = unquote(part) if key in _ADDRESSES else part
-        if key not in _NOT_SHOWN and (key not in _ADDRESSES or not text.isascii()):
+        text = unquote(part) if key in _WORDLESS else part
+        if key not in _WORDLESS or not _NAME.fullmatch(text):
             yield text
     elif isinstance(part, dict):
         for name, value in part.items():

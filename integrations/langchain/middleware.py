@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import Any, TypeAlias
 
@@ -16,13 +17,15 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from pydantic import PrivateAttr
 
-from guardrail.errors import UnguardedCall
+from guardrail.errors import GuardrailError, UnguardedCall
 from guardrail.guard import Guard
+from guardrail.integrations.failures import passable, words_of
 from guardrail.integrations.langchain.conversation import asked
 from guardrail.integrations.langchain.dark import go_dark
 from guardrail.integrations.langchain.model import GuardedChatModel
 from guardrail.integrations.langchain.passage import Passage, Piece, agated, gated
 from guardrail.integrations.langchain.refusal import is_refusal
+from guardrail.types import Conversation, Outcome
 
 __all__ = ["GuardrailMiddleware"]
 
@@ -59,12 +62,13 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         call = _Call(self._model(request))
         try:
             call.ended(_darkness().run(handler, request.override(model=call.model)))
-        except StructuredOutputError as error:
+        except Exception as error:
             call.failed(error)
+        turns = asked(request.messages)
         if call.unjudged:
-            turns, passage = asked(request.messages), call.passage()
-            call.judged(dict(gated(self._guard, turns, call.said(), passage[1], passage[0], None)))
-        return call.response()
+            passage, take = call.passage()
+            call.judged(dict(gated(self._guard, turns, call.said(), take, passage, None)))
+        return call.response(self._guard.review(call.words(turns)))
 
     async def awrap_model_call(
         self, request: _Request, handler: Callable[[_Request], Awaitable[_Response]]
@@ -74,13 +78,14 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         reply = _awaited(handler, request.override(model=call.model))
         try:
             call.ended(await asyncio.create_task(reply, context=_darkness()))
-        except StructuredOutputError as error:
+        except Exception as error:
             call.failed(error)
+        turns = asked(request.messages)
         if call.unjudged:
-            turns, passage = asked(request.messages), call.passage()
-            replies = agated(self._guard, turns, call.asaid(), passage[1], passage[0], None)
+            passage, take = call.passage()
+            replies = agated(self._guard, turns, call.asaid(), take, passage, None)
             call.judged({place: reply async for place, reply in replies})
-        return call.response()
+        return call.response(await self._guard.areview(call.words(turns)))
 
     def _model(self, request: _Request) -> _AgentModel:
         """Return the guarded form of the model that the agent would call."""
@@ -102,15 +107,16 @@ class _AgentModel(GuardedChatModel):
     """The guarded model of one model call; handlers see it, though it is called in the dark."""
 
     _light: Context = PrivateAttr(default_factory=copy_context)
-    _replies: list[BaseMessage] = PrivateAttr(default_factory=list)
+    _passed: list[BaseMessage | Exception] = PrivateAttr(default_factory=list)
 
     def invoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Return a reply, and remember that it is judged."""
         light, call = self._light.copy(), super().invoke
-        reply = light.run(lambda: call(input, _lit(config), **kwargs))
-        self._replies.append(reply)
+        with self._remembering():
+            reply = light.run(lambda: call(input, _lit(config), **kwargs))
+        self._passed.append(reply)
         return reply
 
     async def ainvoke(
@@ -119,13 +125,22 @@ class _AgentModel(GuardedChatModel):
         """Do what `invoke` does, without blocking the event loop."""
         light = self._light.copy()
         call = super().ainvoke(input, light.run(_lit, config), **kwargs)
-        reply = await asyncio.create_task(call, context=light)
-        self._replies.append(reply)
+        with self._remembering():
+            reply = await asyncio.create_task(call, context=light)
+        self._passed.append(reply)
         return reply
 
-    def knows(self, message: BaseMessage) -> bool:
-        """Whether the message is a reply of this model, and so is judged."""
-        return any(message is reply for reply in self._replies)
+    def knows(self, what: BaseMessage | Exception) -> bool:
+        """Whether this is a reply or an error of this model, and so is judged."""
+        return any(what is one for one in self._passed)
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._passed.append(error)
+            raise
 
 
 class _Call:
@@ -135,7 +150,7 @@ class _Call:
         self.model = model
         self.unjudged: list[AIMessage] = []
         self._response: _Response = ModelResponse(result=[])
-        self._error: StructuredOutputError | None = None
+        self._error: Exception | None = None
 
     def ended(self, response: _Response) -> None:
         """Take note of what the agent makes of the model's reply, or of another model's."""
@@ -143,27 +158,40 @@ class _Call:
         said = [one for one in response.result if isinstance(one, AIMessage)]
         self.unjudged = [one for one in said if not self.model.knows(one)]
 
-    def failed(self, error: StructuredOutputError) -> None:
-        """Take note that the reply was not in the structure it should be in."""
+    def failed(self, error: Exception) -> None:
+        """Take note that there is no reply, or none in the structure it should be in."""
         self._error = error
-        self.ended(ModelResponse(result=[error.ai_message]))
+        if isinstance(error, StructuredOutputError):
+            self.ended(ModelResponse(result=[error.ai_message]))
+
+    def words(self, asked: Conversation) -> list[Conversation]:
+        """Return what is to be judged of how the call failed."""
+        error, known = self._error, (StructuredOutputError, GuardrailError)
+        if error is None or isinstance(error, known) or self.model.knows(error):
+            return []
+        return words_of(error, asked)
 
     def judged(self, replies: Mapping[int, AIMessage]) -> None:
         """Put what has come out of the guard in the place of what was not judged."""
         names = {id(one): replies[place] for place, one in enumerate(self.unjudged)}
         self._response.result = [names.get(id(one), one) for one in self._response.result]
 
-    def response(self) -> _Response:
+    def response(self, outcomes: list[Outcome]) -> _Response:
         """Return the model's response; of one with a refusal in it, nothing but what it says.
+
+        Args:
+            outcomes: of the words that the call failed in.
 
         Raises:
             StructuredOutputError: the reply is safe, and not in the structure it should be in.
+            Exception: whatever else the call failed with, if its words passed.
+            UnguardedCall: they did not.
         """
         said = [one for one in self._response.result if isinstance(one, AIMessage)]
         if any(map(is_refusal, said)):
             return ModelResponse(result=list(said))
         if self._error is not None:
-            raise self._error
+            raise passable(self._error, outcomes)
         return self._response
 
     def passage(self) -> tuple[Passage, Callable[[tuple[int, AIMessage]], Iterator[Piece]]]:

@@ -70,7 +70,7 @@ class GuardedChatModel(BaseChatModel):
     Nobody's callbacks see the model inside at work; they see this one. A reply that is replaced
     says so in its `response_metadata`: `finish_reason` is `content_filter`, and `guardrail` holds
     the verdict. Content that cannot be judged (images, audio, log probabilities) is left out, and
-    named under `withheld` there.
+    named under `withheld` there. An error passes if its words do; else it becomes `UnguardedCall`.
 
     It is serialised without its guard, which `load` takes from `secrets_map={"GUARDRAIL_CONFIG":
     guard}` or builds from the file which that variable names.

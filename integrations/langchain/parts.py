@@ -18,6 +18,7 @@ __all__ = [
     "PLAIN",
     "SEALED",
     "TEXTS",
+    "WRITTEN",
     "Part",
 ]
 
@@ -79,14 +80,17 @@ KWARGS = {
 CALL_KWARGS = ("tool_calls", "function_call")
 """Additional arguments with tool calls."""
 
-FRAME = {"name", "args", "arguments", "function", "input", "partial_json", "error"}
-"""Keys that every call has; what the model wrote are the keys inside its arguments."""
+WRITTEN = {"args", "arguments", "input", "partial_json"}
+"""Keys of what the model itself writes in a call: whatever is below them is judged."""
+
+FRAME = {*WRITTEN, "name", "function", "error"}
+"""Keys that every call has."""
 
 OPAQUE = {
     *("type", "id", "index", "status", "call_id", "tool_call_id", "tool_use_id"),
     *("signature", "thought_signature", "encrypted_content", "encrypted_index"),
 }
-"""Keys of names and signatures, which nobody reads as text."""
+"""Keys of names and signatures: what looks like one there is not judged."""
 
 PLAIN = {
     *("finish_reason", "stop_reason", "stop_sequence", "done_reason", "done", "status"),
@@ -94,4 +98,4 @@ PLAIN = {
     *("id", "object", "created", "created_at", "request_id", "output_version"),
     *("usage", "token_usage", "usage_metadata", "safety_ratings", "prompt_feedback"),
 }
-"""Metadata in the provider's own words, not the model's."""
+"""Metadata in the provider's own words, not the model's: names and numbers there are not judged."""

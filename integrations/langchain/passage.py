@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane, Shape
 from guardrail.guard import Guard
+from guardrail.integrations.failures import aattempt, attempt
 from guardrail.integrations.langchain.parts import Part
 from guardrail.integrations.langchain.reading import calls_of, read
 from guardrail.integrations.langchain.refusal import refused
@@ -75,12 +76,22 @@ class _Reply:
     """One choice, so far."""
 
     wrap: Wrap
+    opening: str  # until it is taken in
     pending: deque[_Payload] = field(default_factory=deque)  # taken in, not given out
     calls: list[_Payload] = field(default_factory=list)  # held from the first tool call on
     unescape: dict[Part, _Unescape] = field(default_factory=dict)
     given: set[str] = field(default_factory=set)  # metadata that the caller has
     id: str | None = None
     speaks: bool = False  # some item of it was a message
+
+    def begin(self) -> str:
+        """Return the text that the reply goes on from, once."""
+        opening, self.opening = self.opening, ""
+        return opening
+
+    def plain(self, part: Part, text: str) -> str:
+        """Return more of a part's text, with its escapes as what they stand for."""
+        return self.unescape.setdefault(part, _Unescape())(text)
 
 
 class Passage:
@@ -128,23 +139,24 @@ class Passage:
         Raises:
             UnguardedCall: it cannot be judged.
         """
-        reading = read(message, info)
-        reply = self._replies.get(choice)
-        if reply is None:
-            reply = self._replies[choice] = _Reply(self._wrap)
-            yield Piece((choice, Part.TEXT), self._opening)
+        reading, reply = read(message, info), self._reply(choice)
         reply.wrap, reply.id = wrap or reply.wrap, message.id or reply.id
         reply.speaks = reply.speaks or wrap is not None
-        whole = reading.message is message
-        own = item if whole else reply.wrap(reading.message, reading.info)
-        payload = _Payload(reading.message, own)
+        untouched = reading.message is message
+        payload = _Payload(
+            reading.message, item if untouched else reply.wrap(reading.message, reading.info)
+        )
         reply.pending.append(payload)
-        for part, text in reading.texts.items():
-            yield Piece((choice, part), reply.unescape.setdefault(part, _Unescape())(text))
-        if self._judge_calls and (reply.calls or reading.calls):
+        held = self._judge_calls and bool(reply.calls or reading.calls)
+        if held:
             reply.calls.append(payload)
-        else:
-            yield Piece((choice, Part.TEXT), "", payload)
+        texts = {part: reply.plain(part, text) for part, text in reading.texts.items()}
+        said = reply.begin() + texts.pop(Part.TEXT, "")
+        yield from (Piece((choice, part), text) for part, text in texts.items())
+        yield Piece((choice, Part.TEXT), said, None if held else payload)
+
+    def _reply(self, choice: int) -> _Reply:
+        return self._replies.setdefault(choice, _Reply(self._wrap, self._opening))
 
     def end(self) -> Iterator[Piece]:
         """Take in the end of all choices.
@@ -174,7 +186,7 @@ class Passage:
             yield choice, piece.payload.item
 
     def _refusal(self, choice: int, outcome: Outcome) -> Any:
-        reply = self._replies.get(choice) or _Reply(self._wrap)
+        reply = self._reply(choice)
         dropped = [payload.message for payload in reply.pending]
         message = refused(self._message, outcome, dropped, id=reply.id, given=reply.given)
         return reply.wrap(message, None)
@@ -217,10 +229,13 @@ def gated(
         take: takes what comes into the passage.
         passage: of this call.
         window: when the growing reply is judged; the policy's unless given.
+
+    Raises:
+        UnguardedCall: something in it cannot be judged, or it failed in words that did not pass.
     """
     pieces = _pieces(source, take, passage)
     with guard.stream_events(pieces, passage.shape, asked=asked, window=window) as stream:
-        for piece in stream:
+        while (piece := attempt(lambda: next(stream, None), guard, asked)) is not None:
             yield from passage.give(piece)
 
 
@@ -235,7 +250,7 @@ async def agated(
     """Do what `gated` does, for `async for`."""
     pieces = _apieces(source, take, passage)
     async with guard.astream_events(pieces, passage.shape, asked=asked, window=window) as stream:
-        async for piece in stream:
+        while (piece := await aattempt(lambda: anext(stream, None), guard, asked)) is not None:
             for item in passage.give(piece):
                 yield item
 

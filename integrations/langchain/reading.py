@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +22,13 @@ from guardrail.integrations.langchain.parts import (
     PLAIN,
     SEALED,
     TEXTS,
+    WRITTEN,
     Part,
 )
 
 __all__ = ["Reading", "calls_of", "read"]
+
+_NAME = re.compile("[!-~]*")  # or a number, a signature, a blob: nothing that reads as a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ def read(message: BaseMessage, info: Mapping[str, Any] | None = None) -> Reading
         "response_metadata": metadata,
     }
     kept = None if info is None else reader.metadata(info)
-    reader.notes([message.name, message.model_extra])
+    reader.notes(message.name)
+    reader.notes(message.model_extra)
     if reader.withheld:
         metadata["guardrail"] = {"withheld": reader.withheld}
         message = message.model_copy(update=changed)
@@ -103,8 +108,9 @@ class _Reader:
         kind, block = _type(block), _inside(block)
         if kind in CALLS:
             self.calls = True
-            return True
-        if kind not in SEALED:
+        elif kind in SEALED:
+            self.sealed(block)
+        else:
             part, key = TEXTS.get(kind, (Part.NOTES, None))
             if part is Part.NOTES and kind not in NOTES:
                 return self.withhold(str(kind))
@@ -121,6 +127,7 @@ class _Reader:
             self.calls = True
             return True
         if key.startswith("__") or value is None:  # providers' own: signatures, ids
+            self.sealed(value)
             return True
         if key == "tool_outputs" and isinstance(value, list):
             return all([self.block(one) for one in value])  # noqa: C419 - each is to be taken down
@@ -134,10 +141,17 @@ class _Reader:
         if metadata.get("logprobs"):  # word by word, with alternatives that nobody can judge
             self.withhold("logprobs")
         self.notes({key: value for key, value in kept.items() if key not in PLAIN})
+        self.sealed([value for key, value in kept.items() if key in PLAIN])
         return kept
 
     def notes(self, value: Any) -> None:
-        self.say(Part.NOTES, "\n".join(_strings(value)))
+        if value:
+            self.say(Part.NOTES, "\n".join(_strings(value)))
+
+    def sealed(self, value: Any) -> None:
+        """Take down what stands, against expectation, in a place where nothing is to be read."""
+        if value:
+            self.say(Part.NOTES, "\n".join(_sentences(value)))
 
     def say(self, part: Part, *texts: str) -> None:
         for text in filter(None, texts):
@@ -166,8 +180,13 @@ def _raw(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(_strings(value))
 
 
-def _strings(value: Any, *, keys: bool = False) -> Iterator[str]:
+def _strings(value: Any, *, keys: bool = False, written: bool = False) -> Iterator[str]:
     """Yield every string in a JSON-like value, in order, decoded where it is JSON itself.
+
+    Args:
+        value: to read.
+        keys: whether keys are read, too, but for those that every call has.
+        written: whether all of it is the model's own, down to keys like `id` and `status`.
 
     Raises:
         UnguardedCall: there is something else in it.
@@ -175,21 +194,32 @@ def _strings(value: Any, *, keys: bool = False) -> Iterator[str]:
     match value:
         case str():
             inner = _decoded(value)
-            yield from [value] if inner is None else _strings(inner, keys=keys)
+            yield from [value] if inner is None else _strings(inner, keys=keys, written=written)
         case Mapping() | _Pairs():
             for key, one in value.items() if isinstance(value, Mapping) else value:
-                if key not in OPAQUE:
-                    yield from [str(key)] if keys and key not in FRAME else []
-                    yield from _strings(one, keys=keys)
+                yield from [str(key)] if keys and (written or key not in FRAME | OPAQUE) else []
+                if key in OPAQUE and not written:
+                    yield from _sentences(one)
+                else:
+                    yield from _strings(one, keys=keys, written=written or key in WRITTEN)
         case list() | tuple():
             for one in value:
-                yield from _strings(one, keys=keys)
+                yield from _strings(one, keys=keys, written=written)
         case None | bool() | int() | float():
             return
         case BaseModel():
-            yield from _strings(value.model_dump(mode="json"), keys=keys)
+            yield from _strings(value.model_dump(mode="json"), keys=keys, written=written)
         case _:
             raise UnguardedCall(f"a {type(value).__name__} in a reply cannot be judged")
+
+
+def _sentences(value: Any) -> Iterator[str]:
+    """Yield the strings in a JSON-like value that are more than names; skip what is none."""
+    if isinstance(value, str):
+        yield from [] if _NAME.fullmatch(value) else [value]
+    elif isinstance(value, Mapping | list | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _sentences(one)
 
 
 class _Pairs(list[tuple[str, Any]]):

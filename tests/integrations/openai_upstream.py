@@ -81,6 +81,12 @@ class Upstream:
 
             def log_message(self, *_: object) -> None: ...
 
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except ConnectionError:  # the client has left
+                    self.close_connection = True
+
             def handle_any(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("content-length") or 0))
                 is_json = "json" in self.headers.get("content-type", "")
@@ -116,13 +122,18 @@ class Upstream:
                 self.send_header("content-type", "text/event-stream; charset=utf-8")
                 self.send_header("transfer-encoding", "chunked")
                 self.end_headers()
+                # The end goes with the last piece where that is known: a client that leaves after
+                # reading all can use the connection again, however late the next write would be.
+                last = len(pieces) - 1 if isinstance(pieces, list) and not pause else None
                 try:
-                    for piece in pieces:
-                        self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                    for place, piece in enumerate(pieces):
+                        end = b"0\r\n\r\n" if place == last else b""
+                        self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" + end)
                         upstream.sending.set()
                         if pause:
                             time.sleep(pause)
-                    self.wfile.write(b"0\r\n\r\n")
+                    if last is None or last < 0:
+                        self.wfile.write(b"0\r\n\r\n")
                 except OSError:
                     self.close_connection = True
                     upstream.cut.set()

@@ -426,7 +426,21 @@ def test_what_three_bubbles_cannot_hold_is_left_out() -> None:
 
     assert [units(bubble) for bubble in bubbles] == [1000, 1000, 1000]
     assert bubbles[-1].endswith("…")
-    assert seen.seen == ["\n".join(bubbles)]
+    assert seen.seen == ["".join(bubbles)]
+
+
+@pytest.mark.parametrize("size", range(995, 1000))
+def test_a_phrase_that_two_bubbles_share_is_judged_whole(size: int) -> None:
+    """Cutting a text into bubbles takes no words apart for the guard."""
+    assert UNSAFE not in "".join(texts(called(skill("가" * size + UNSAFE), payload()).json()))
+
+
+@pytest.mark.parametrize("key", ["currency", "phoneNumber", "type", "action", "buttonLayout"])
+def test_words_where_none_belong_are_judged(key: str) -> None:
+    """What steers the platform is left alone only where it looks like it."""
+    reply = {"template": {"outputs": [{"textCard": {"title": "네", key: UNSAFE}}]}}
+
+    assert UNSAFE not in called(skill(reply), payload()).text
 
 
 @given(st.text(st.sampled_from("가나다. 요\n🫠ab"), max_size=40).map(lambda unit: unit * 120))

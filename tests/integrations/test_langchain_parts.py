@@ -77,6 +77,11 @@ UNSAFE: Mapping[str, list[AIMessageChunk]] = {
         said([{"type": "server_tool_use", "name": "web", "input": {"query": MARK}}])
     ],
     "metadata": [said("가", response_metadata={"grounding": [{"segment": MARK}]})],
+    "plain_metadata": [said("가", response_metadata={"stop_sequence": MARK})],
+    "opaque_key": [said([{"type": "server_tool_result", "output": {"status": MARK}}])],
+    "opaque_key_in_json": [said("가", response_metadata={"x": json.dumps({"id": MARK})})],
+    "sealed_block": [said([{"type": "redacted_thinking", "data": MARK}])],
+    "providers_own": [said("가", additional_kwargs={"__own": [MARK]})],
     "name": [said("가", name=MARK)],
     "foreign_field": [said("가", whatever={"text": MARK})],
     "escaped_json": [said(f'{{"answer": "{ESCAPED}"}}')],
@@ -86,6 +91,10 @@ UNSAFE: Mapping[str, list[AIMessageChunk]] = {
     "call_argument_names": [calls(call(f'{{"{MARK}": 1}}'))],
     "call_arguments_twice": [calls(call(f'{{"q": "{MARK}", "q": "가"}}'))],
     "call_with_a_tail": [calls(call(f'{{"q": "가"}} {MARK}'))],
+    **{
+        f"call_argument_{key}": [calls(call(json.dumps({key: MARK}, ensure_ascii=False)))]
+        for key in ("id", "index", "signature", "status", "type")
+    },
     "call_name": [calls(call("{}", MARK))],
     "second_call": [calls(call("{}")), calls(call(f'{{"q": "{MARK}"}}', "find", 1))],
     "invalid_call": [calls(call(MARK))],

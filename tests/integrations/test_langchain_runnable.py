@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, ClassVar
 
 import pytest
 
 pytest.importorskip("langchain_core")
 
 from langchain_core.chat_history import InMemoryChatMessageHistory
+from langchain_core.globals import set_debug
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -23,7 +25,11 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 from langchain_core.runnables.history import RunnableWithMessageHistory
-from langchain_core.tracers.context import collect_runs
+from langchain_core.tracers.context import (
+    _configure_hooks,
+    collect_runs,
+    register_configure_hook,
+)
 
 from guardrail import ClassifierError, Guard, UnguardedCall
 from guardrail.integrations.langchain import guard_runnable
@@ -232,6 +238,48 @@ def test_handlers_inside_are_refused(name: str) -> None:
     """Handlers and memories that sit on a step would get all it says."""
     with pytest.raises(UnguardedCall, match="observers="):
         guard_runnable(WATCHED[name](Spy()), guard_for())
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
+def test_debugging_prints_what_is_judged(way: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """LangChain's own switch shows the guarded chain at work, not the steps inside."""
+    set_debug(True)
+    try:
+        WAYS[way](guard_runnable(text_chain(BAD), guard_for()), {"question": "환불?"}, {})
+    finally:
+        set_debug(False)
+
+    printed = capsys.readouterr().out
+    assert FALLBACK in printed
+    assert MARK not in printed
+
+
+class Tracer(Spy):
+    """A handler that the environment switches on."""
+
+    ever: ClassVar[list[Spy]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ever.append(self)
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
+def test_tracers_of_the_environment_see_what_is_judged(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LangChain adds them to every run, wherever it runs."""
+    monkeypatch.setenv("TRACE_ALL", "true")
+    register_configure_hook(ContextVar("trace", default=None), True, Tracer, "TRACE_ALL")
+    try:
+        WAYS[way](guard_runnable(text_chain(BAD), guard_for()), {"question": "환불?"}, {})
+    finally:
+        _configure_hooks.pop()
+
+    saw = "".join(one for spy in Tracer.ever for one in spy.saw)
+    Tracer.ever.clear()
+    assert FALLBACK in saw
+    assert MARK not in saw
 
 
 def test_it_keeps_the_callers_context(mode: Mode) -> None:

@@ -216,15 +216,62 @@ def test_later_releases_open_no_doors(guard: Guard) -> None:
         def responses(self) -> Any:
             return LaterResponses(self)
 
+        @functools.cached_property
+        def audio(self) -> Any:
+            return LaterAudio(self)
+
+        def beam(self) -> str:
+            return UNSAFE
+
     class LaterResponses(openai.resources.responses.Responses):
         def beam(self) -> str:
             return UNSAFE
 
+    class LaterAudio(openai.resources.audio.Audio):
+        def beam(self) -> str:
+            return UNSAFE
+
+    Later.__module__ = "openai"
     client = guard_client(Later(api_key="k"), guard)
-    for use in (lambda: client.telepathy.beam(), lambda: client.responses.beam()):
+    for shut in (client, client.telepathy, client.responses, client.audio):
         with pytest.raises(UnguardedCall):
-            use()
+            shut.beam()
     client.close()
+
+
+def test_a_program_may_add_to_its_client(guard: Guard) -> None:
+    """What a program's own class can do stays, guarded where it asks for replies."""
+
+    class Mine(openai.OpenAI):
+        def ask(self, text: str) -> str:
+            messages: Any = [{"role": "user", "content": text}]
+            return str(self.chat.completions.create(model="m", messages=messages))
+
+    with Upstream(says(UNSAFE)) as upstream:
+        client = guard_client(Mine(api_key="k", base_url=upstream.url), guard)
+        assert MARKER not in client.ask(USER)
+        client.close()
+
+
+def test_looking_at_what_is_shut_does_no_harm(guard: Guard) -> None:
+    """Tracers wrap the methods of a client, whether or not anybody calls them."""
+    client = guard_client(openai.OpenAI(api_key="k"), guard)
+
+    wrapped = functools.wraps(client.completions.create)(lambda: None)
+
+    assert wrapped() is None
+    assert not hasattr(client.completions.create, "__name__")
+    client.close()
+
+
+def test_the_socket_is_out_of_reach(mode: Mode, guard: Guard) -> None:
+    """A response leads nowhere but to what is judged."""
+
+    async def use(client: Any) -> Any:
+        raw = client.chat.completions.with_raw_response
+        return (await done(raw.create(model="m", messages=MESSAGES))).http_response
+
+    assert "network_stream" not in using(mode, says(SAFE), guard, use).extensions
 
 
 def test_what_carries_no_reply_passes(mode: Mode, guard: Guard) -> None:
@@ -305,7 +352,7 @@ def test_azure_is_guarded(mode: Mode, guard: Guard) -> None:
                         api_version="v",
                         azure_endpoint=endpoint,
                         azure_deployment=deployment,
-                    ),  # type: ignore[type-var]
+                    ),
                     guard,
                 )
                 for ask in ("chat.create", "chat.streamed", "responses.create"):

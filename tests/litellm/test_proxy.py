@@ -140,6 +140,19 @@ def test_what_cannot_be_guarded_is_refused(client: Any, upstream: Upstream) -> N
     assert upstream.asked == []
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_error_that_quotes_a_reply_is_judged(
+    client: Any, upstream: Upstream, stream: bool
+) -> None:
+    """Of a failure the caller learns all, or no more than its kind."""
+    for text, shown in ((SAFE, "later"), (UNSAFE, "did not pass the guard")):
+        error = {"message": "later", "failed_generation": text}
+        upstream.reply = lambda _, error=error: Said({"error": error}, status=400)
+        with pytest.raises(openai.BadRequestError, match=shown) as caught:
+            list(client.chat.completions.create(model="good", messages=MESSAGES, stream=stream))
+        assert MARKER not in caught.value.response.text
+
+
 def test_an_unsafe_question_is_not_asked(client: Any, upstream: Upstream) -> None:
     """With an input stage, the refusal comes in place of the call."""
     messages = [{"role": "user", "content": f"{USER} {MARKER}"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import traceback
 from typing import Any
 
 import litellm
@@ -129,6 +130,44 @@ def test_a_stream_can_be_left(upstream: Upstream, calls: Any) -> None:
     stream.close()
 
     assert upstream.cut.wait(5)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("name", CALLS)
+def test_an_error_that_quotes_a_reply_is_judged(
+    upstream: Upstream, calls: Any, name: str, stream: bool
+) -> None:
+    """Of a failure the caller learns all, or no more than its kind."""
+    error = {"message": "no", "failed_generation": UNSAFE}
+    upstream.reply = lambda asked: Said(
+        {"error": error if asked.body["model"] == "bad" else {"message": "no"}}, status=400
+    )
+
+    with pytest.raises(litellm.BadRequestError, match="no"):
+        text_of(calls, name, "good", stream=stream)
+    with pytest.raises(UnguardedCall) as caught:
+        text_of(calls, name, "bad", stream=stream)
+    assert MARKER not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None
+
+
+def test_an_error_in_mid_stream_is_judged(upstream: Upstream, calls: Any) -> None:
+    """Likewise what LiteLLM makes of a stream that breaks off."""
+    error = sse({"error": {"message": f"{UNSAFE}", "code": 500}})
+    upstream.reply = lambda _: Said([sse(chunk(content="네. ")), error])
+
+    with pytest.raises(UnguardedCall) as caught:
+        text_of(calls, "completion", "bad", stream=True)
+    assert MARKER not in "".join(traceback.format_exception(caught.value))
+
+
+def test_many_replies_at_once_are_refused(upstream: Upstream) -> None:
+    """A list is neither a reply nor a stream, and is not passed for an empty one."""
+    settings = {"api_base": upstream.url, "api_key": "k"}
+    with pytest.raises(UnguardedCall, match="list"):
+        guard_call(litellm.batch_completion, GUARD)(
+            model="openai/bad", messages=[MESSAGES], **settings
+        )
 
 
 def test_other_calls_are_refused(upstream: Upstream) -> None:
