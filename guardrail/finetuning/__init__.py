@@ -1,0 +1,51 @@
+"""A KoSafeGuard of your own: fine-tuning on labelled turns; comes with `guardrail-ko[train]`.
+
+>>> from guardrail.finetuning import Settings, train
+>>> train(["reviewed.jsonl"], "my-guard", settings=Settings(epochs=2))    # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from guardrail.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from guardrail.finetuning.choice import Choice, Line
+    from guardrail.finetuning.run import Trained, train
+    from guardrail.finetuning.settings import Balance, Duplicates, Method, Settings
+
+__all__ = [
+    "Balance",
+    "Choice",
+    "Duplicates",
+    "Line",
+    "Method",
+    "Settings",
+    "Trained",
+    "train",
+]
+
+# The command line imports this package to offer its command, so nothing heavy is loaded here.
+_HOMES = {
+    "Balance": "settings",
+    "Choice": "choice",
+    "Duplicates": "settings",
+    "Line": "choice",
+    "Method": "settings",
+    "Settings": "settings",
+    "Trained": "run",
+    "train": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("guardrail"):
+            raise
+        raise MissingExtraError(library=error.name, extra="train") from error
