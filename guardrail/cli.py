@@ -17,7 +17,9 @@ from rich.console import Console
 from guardrail.audit import json_line
 from guardrail.errors import GuardrailError, InvalidTurnError, MissingExtraError
 from guardrail.evaluation.cli import calibrate, evaluate
+from guardrail.finetuning.cli import train
 from guardrail.guard import Guard
+from guardrail.scan.cli import scan
 from guardrail.types import Action, Outcome
 
 __all__ = ["app", "main"]
@@ -128,6 +130,8 @@ def serve(context: typer.Context) -> None:
 
 app.command("eval")(evaluate)
 app.command()(calibrate)
+app.command()(scan)
+app.command()(train)
 
 
 def _forward(module: str, extra: str, arguments: list[str]) -> None:

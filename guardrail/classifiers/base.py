@@ -72,6 +72,15 @@ class Classifier(ABC):
         """Whether it ends by itself within `deadline.seconds_left`; then no thread waits for it."""
         return False
 
+    @property
+    def scales_by_process(self) -> bool:
+        """Whether more processes, each with a copy of its own, judge more turns.
+
+        True for what is small and held back by the CPU; False for what has a device or a server
+        to itself, or does not know.
+        """
+        return False
+
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what the classifier holds; calls after this fail."""
 

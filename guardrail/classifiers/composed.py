@@ -70,6 +70,11 @@ class Composed(Classifier):
         """Whether all of them do, whoever is asked."""
         return all(one.answers_at_once(conversations) for one in self.classifiers)
 
+    @property
+    def scales_by_process(self) -> bool:
+        """Whether all of them do."""
+        return all(one.scales_by_process for one in self.classifiers)
+
     def close(self) -> None:
         """Close every classifier."""
         for classifier in self.classifiers:

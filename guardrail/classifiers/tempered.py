@@ -56,6 +56,11 @@ class Tempered(Classifier):
         """Whether the classifier does."""
         return self.classifier.answers_at_once(conversations)
 
+    @property
+    def scales_by_process(self) -> bool:
+        """Whether the classifier does."""
+        return self.classifier.scales_by_process
+
     def close(self) -> None:
         """Close the classifier."""
         self.classifier.close()

@@ -11,7 +11,7 @@ from guardrail.errors import ConfigError, InvalidTurnError
 from guardrail.evaluation.rows import BadRow, Judged, Row, category_id
 from guardrail.types import Conversation, Role, Turn, exchange, question
 
-__all__ = ["PKU", "Columns", "Record", "rows_of"]
+__all__ = ["PKU", "Columns", "Record", "conversation_of", "rows_of"]
 
 Record = Mapping[str, Any]
 
@@ -87,8 +87,12 @@ class Columns:
             named[role] = column
         return cls(**named, **rest)
 
-    def found_in(self, names: Iterable[str]) -> Columns:
+    def found_in(self, names: Iterable[str], *, labelled: bool = True) -> Columns:
         """Return the mapping with what is left open filled by the usual names.
+
+        Args:
+            names: the columns that are there.
+            labelled: whether one of them must say what is unsafe.
 
         Raises:
             ConfigError: a named column is not there, or there is no text or no label.
@@ -105,7 +109,7 @@ class Columns:
         found = replace(self, **chosen)
         if not (found.user or found.assistant or found.text or found.messages):
             raise ConfigError(f"no column holds text; {_choose('assistant', there)}")
-        if not (found.unsafe or found.safe):
+        if labelled and not (found.unsafe or found.safe):
             raise ConfigError(f"no column says what is unsafe; {_choose('unsafe', there)}")
         return found
 
@@ -163,7 +167,7 @@ def _pku(record: Record, which: int) -> dict[str, Any]:
 
 def _row(record: Record, columns: Columns) -> Row:
     unsafe = _label(record, columns)
-    conversation, judged = _conversation(record, columns)
+    conversation, judged = conversation_of(record, columns)
     return Row(
         conversation,
         unsafe,
@@ -205,7 +209,12 @@ def _truth(value: Any, unsafe_when: tuple[str, ...]) -> bool:
     raise BadRow(f"the label {str(value)!r:.40} is neither safe nor unsafe; see --unsafe-when")
 
 
-def _conversation(record: Record, columns: Columns) -> tuple[Conversation, Judged]:
+def conversation_of(record: Record, columns: Columns) -> tuple[Conversation, Judged]:
+    """Return a record's conversation, and what of it is judged.
+
+    Raises:
+        BadRow: there is none; the message says why.
+    """
     messages = _get(record, columns.messages)
     if messages is not None:
         return _of_messages(messages)

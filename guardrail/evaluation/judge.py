@@ -23,7 +23,7 @@ from guardrail.flow import Categorise, Classify
 from guardrail.policy import Policy
 from guardrail.types import Category, Conversation, Verdict
 
-__all__ = ["Question", "Tick", "answers", "batches", "judge"]
+__all__ = ["Question", "Tick", "answered", "answers", "batches", "judge"]
 
 T = TypeVar("T")
 Tick = Callable[[int], None]
@@ -71,7 +71,7 @@ def judge(
         left = islice(question.conversations(), verdicts.lines, None)
         tick(verdicts.lines)
         for batch in batches(left, question.batch):
-            verdicts.add(_answered(batch, classifier, is_first=verdicts.lines == 0))
+            verdicts.add(answered(batch, classifier, is_first=verdicts.lines == 0))
             tick(len(batch))
         _categorise(verdicts, question, classifier, policies)
     finally:
@@ -106,9 +106,19 @@ def _with_categories(answer: Answer, found: dict[str, float] | str | None) -> An
     return Answer(answer.verdict.with_categories(categories), None, answer.seconds)
 
 
-def _answered(
-    batch: Sequence[Conversation], classifier: Classifier, *, is_first: bool
+def answered(
+    batch: Sequence[Conversation], classifier: Classifier, *, is_first: bool = False
 ) -> list[Answer]:
+    """Return one answer per conversation; one that spoils its batch leaves the others theirs.
+
+    Args:
+        batch: what is asked about at once.
+        classifier: is asked.
+        is_first: whether nothing was answered before, so that a failure says more.
+
+    Raises:
+        ClassifierError: the classifier does not work.
+    """
     started = time.perf_counter()
     try:
         verdicts = _verdicts(batch, classifier)
@@ -126,7 +136,7 @@ def _one_by_one(
     batch: Sequence[Conversation], classifier: Classifier, error: ClassifierError, *, is_first: bool
 ) -> list[Answer]:
     """Return answers where one row spoils a batch; raise where all do."""
-    single = [_answered([one], classifier, is_first=False) for one in batch]
+    single = [answered([one], classifier) for one in batch]
     found = [answer for answers in single for answer in answers]
     if not any(answer.verdict for answer in found) and (is_first or len(batch) >= _ENOUGH):
         raise error
@@ -152,7 +162,7 @@ def _refuse_others(verdicts: Verdicts, question: Question, classifier: Classifie
     probes = list(islice(question.conversations(), len(stored)))
     if not probes:
         return
-    again = _answered(probes, classifier, is_first=False)
+    again = answered(probes, classifier)
     for before, now in zip(stored, again, strict=True):
         if before.verdict and now.verdict and _differ(before.verdict, now.verdict):
             raise ConfigError(

@@ -6,8 +6,9 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import filterfalse, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,25 @@ from guardrail.errors import ConfigError, MissingExtraError
 from guardrail.evaluation.columns import Columns, Record
 from guardrail.evaluation.rows import BadRow
 
-__all__ = ["PRESETS", "SUFFIXES", "Hub", "Preset", "Read", "hub_id", "read_file", "read_hub"]
+__all__ = [
+    "PRESETS",
+    "SUFFIXES",
+    "Hub",
+    "Preset",
+    "Read",
+    "encoding_of",
+    "hub_id",
+    "parsed",
+    "read_file",
+    "read_hub",
+]
 
 Read = Iterator[tuple[str, Record | BadRow]]
 """Where each record stands ("line 17"), and the record or what is wrong with it."""
 
 _HUB = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<split>[\w.-]+))?")
 _PARQUET_ROWS = 1024
+_SEEN, _TELLING = 1_000_000, 10_000  # lines, and those not all ASCII, that tell an encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +97,13 @@ def _jsonl(path: Path) -> Read:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield f"line {number}", _parsed(line.removeprefix(codecs.BOM_UTF8))
+                yield f"line {number}", parsed(line)
 
 
-def _parsed(line: bytes) -> Record | BadRow:
+def parsed(line: bytes) -> Record | BadRow:
+    """Return the object that a line of JSONL holds, or what is wrong with it."""
     try:
-        record = json.loads(line)
+        record = json.loads(line.removeprefix(codecs.BOM_UTF8))
     except (ValueError, RecursionError):
         return BadRow("not JSON")
     return record if isinstance(record, dict) else BadRow("not a JSON object")
@@ -97,7 +111,9 @@ def _parsed(line: bytes) -> Record | BadRow:
 
 def _csv(path: Path) -> Read:
     csv.field_size_limit(2**31 - 1)  # replies are long; the default stops at 128 KiB
-    with path.open(encoding=_encoding(path), newline="") as file:
+    with path.open("rb") as lines:
+        encoding = encoding_of(lines)
+    with path.open(encoding=encoding, newline="") as file:
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
         rows = csv.DictReader(file, delimiter=separator, restval="")
         try:
@@ -113,17 +129,19 @@ def _filled(row: dict[str | Any, Any]) -> Record | BadRow:
     return {name: value if value != "" else None for name, value in row.items()}
 
 
-def _encoding(path: Path) -> str:
-    """Return UTF-8 where the whole file is that, else CP949, in which Korean Excel writes."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def encoding_of(lines: Iterable[bytes]) -> str:
+    """Return UTF-8, or CP949, in which Korean Excel writes: whichever more of the lines are."""
+    seen = filterfalse(bytes.isascii, islice(lines, _SEEN))
+    telling = [_is_utf8(line) for line in islice(seen, _TELLING)]
+    return "utf-8-sig" if 2 * sum(telling) >= len(telling) else "cp949"
+
+
+def _is_utf8(line: bytes) -> bool:
     try:
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                decoder.decode(part)
-            decoder.decode(b"", final=True)
+        line.decode()
     except UnicodeDecodeError:
-        return "cp949"
-    return "utf-8-sig"
+        return False
+    return True
 
 
 def _parquet(path: Path) -> Read:

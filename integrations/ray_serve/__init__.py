@@ -1,0 +1,34 @@
+"""A cluster of classifiers behind the gateway, on Ray Serve.
+
+`serve run guardrail.integrations.ray_serve:app` runs the gateway and replicas of the configured
+classifier, both as many as are needed. `classifier` is the part that judges, for Serve apps of
+one's own, and `Replicas` asks it.
+"""
+
+from __future__ import annotations
+
+from guardrail.errors import MissingExtraError
+
+try:
+    from ray import serve  # noqa: F401
+except ModuleNotFoundError as error:
+    raise MissingExtraError(library=error.name or "ray", extra="ray") from error
+
+from guardrail.integrations.ray_serve.application import app, classifier
+from guardrail.integrations.ray_serve.replicas import Replicas
+from guardrail.integrations.ray_serve.settings import (
+    ClusterConfig,
+    GatewayScaling,
+    RayConfig,
+    Scaling,
+)
+
+__all__ = [
+    "ClusterConfig",
+    "GatewayScaling",
+    "RayConfig",
+    "Replicas",
+    "Scaling",
+    "app",
+    "classifier",
+]
