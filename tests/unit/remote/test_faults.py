@@ -37,7 +37,7 @@ from tests.unit.remote.servers import (
 
 TIMEOUT = 0.15  # of one request
 DEADLINE = 0.5  # of the policy
-SLACK = 0.35  # for a busy machine
+SLACK = 2.0  # for a busy machine; what is not bounded hangs for ever
 
 
 def tokens(*pairs: tuple[str, float | None]) -> bytes:
