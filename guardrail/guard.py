@@ -103,6 +103,11 @@ class Guard:
         """
         return self._sharing(listener=listener)
 
+    @property
+    def record_text(self) -> RecordText:
+        """How much of the conversation the records hold."""
+        return self._hands.recorder.text
+
     def check(self, *, user: str, assistant: str, history: Iterable[Turn] = ()) -> Outcome:
         """Judge one reply and decide what the user sees.
 

@@ -27,6 +27,9 @@ class Keys:
     def __init__(self, keys: Iterable[SecretStr]) -> None:
         self._digests = [_digest(key.get_secret_value().encode()) for key in keys]
 
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
     def admit(self, headers: Headers) -> bool:
         """Whether a request with such headers may come in."""
         return not self._digests or any(map(self._holds_one, headers))
@@ -71,12 +74,20 @@ class Door:
 
     def _admit(self, scope: Scope) -> None:
         headers: Headers = scope["headers"]
-        if not _is_open(scope["path"]) and not self._keys.admit(headers):
-            message = "a key of this gateway is needed: Authorization: Bearer KEY"
-            raise Fault(401, message, code="invalid_api_key")
+        if not _is_open(scope["path"]):
+            self._ask_for_a_key(headers)
         length = dict(headers).get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body:
             raise _too_large(self._max_body)
+
+    def _ask_for_a_key(self, headers: Headers) -> None:
+        if not self._keys.admit(headers):
+            message = "a key of this gateway is needed: Authorization: Bearer KEY"
+            raise Fault(401, message, code="invalid_api_key")
+        # Without keys a page of any site could spend the upstream's key from a visitor's browser.
+        if not self._keys and (b"sec-fetch-site", b"cross-site") in headers:
+            message = "pages of other sites may not ask a gateway that has no keys"
+            raise Fault(403, message, code="cross_site")
 
 
 def _is_open(path: str) -> bool:

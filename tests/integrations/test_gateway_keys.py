@@ -58,6 +58,15 @@ def test_nobody_comes_in_without_a_key() -> None:
         assert served.upstream.asked == []
 
 
+@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-origin", 200)])
+def test_without_keys_pages_of_other_sites_are_shut_out(site: str, status: int) -> None:
+    """A form somewhere else on the web cannot spend the upstream's key."""
+    with serving(says(SAFE), upstream_key=OWN) as served:
+        headers = {"sec-fetch-site": site, "content-type": "text/plain"}
+        assert post(served, headers=headers).status_code == status
+        assert len(served.upstream.asked) == (status == 200)
+
+
 def test_the_clients_own_key_goes_upstream_beside_the_gateways() -> None:
     """With the gateway's in a header of its own."""
     with serving(says(SAFE), keys=(KEY,)) as served:

@@ -155,7 +155,7 @@ def _state(config: GatewayConfig, guard: Guard, store: RecordStore | None) -> di
         "on_error": guard.policy.on_error,
         "threshold": guard.policy.threshold,
         "records": store is not None,
-        "text": guard._hands.recorder.text,
+        "text": guard.record_text,
         "categories": TITLES,
         "lines": {language: [user for user, _ in lines] for language, lines in LINES.items()},
     }
