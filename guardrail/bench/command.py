@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.threads:
         torch.set_num_threads(asked.threads)
     loaded = _load(asked)
-    bench = Bench(loaded, rounds=asked.rounds, cuda_graphs=not asked.no_graphs)
     limits = limits_of(loaded.model)
+    bench = Bench(loaded, rounds=asked.rounds, cuda_graphs=not asked.no_graphs)
     print(_setting(asked, loaded, bench), limits, sep="\n", end="\n\n", flush=True)
     print(_HEADER, flush=True)
     rows = []

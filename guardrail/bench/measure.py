@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from guardrail.bench.recipe import BareForward, Recipe, plain_attention
+from guardrail.bench.recipe import BareForward, Recipe, plain_attention, untouched
 from guardrail.bench.texts import growing, turn
 from guardrail.classifiers.kosafeguard import KoSafeGuard, Loaded
 from guardrail.types import Conversation
@@ -120,7 +120,7 @@ class Bench:
     """
 
     def __init__(self, loaded: Loaded, *, rounds: int = 5, **settings: Any) -> None:
-        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        self._model, self._tokenizer = untouched(loaded.model), loaded.tokenizer
         self._rounds = rounds
         self.guard = KoSafeGuard(loaded, min_label_mass=0.0, **settings)
         self._recipe = Recipe(self._model, self._tokenizer, self.guard.engine.labels)
@@ -171,8 +171,9 @@ class Bench:
         )
 
     def _bare(self, example: _Batch) -> Callable[[_Batch], object]:
+        head = self.guard.prompts(example[0])[0].head
         with plain_attention(self._model):
-            bare = BareForward(self._model, self.guard.prompts(example[0])[0].head)
+            bare = self._there(lambda _: BareForward(self._model, head))(example)
         return lambda batch: bare(self.guard.prompts(batch[0])[0].rest).argmax().item()
 
     def _measure(self, scenario: _Scenario) -> Row:
@@ -198,9 +199,9 @@ class Bench:
         peak = _peak()
         after = self.guard.stats
         with plain_attention(self._model):
-            expected, recipe = _timed(scenario.recipe, batch)
-            _, padded = _timed(scenario.padded, batch) if scenario.padded else (None, 0.0)
-            _, bare = _timed(scenario.bare, batch) if scenario.bare else (None, 0.0)
+            expected, recipe = _timed(self._there(scenario.recipe), batch)
+            padded = self._seconds(scenario.padded, batch)
+            bare = self._seconds(scenario.bare, batch)
         return _Round(
             engine,
             recipe,
@@ -211,6 +212,17 @@ class Bench:
             difference=max(abs(a - b) for a, b in zip(scores, expected, strict=True)),
             peak_bytes=peak,
         )
+
+    def _seconds(self, work: Callable[[_Batch], object] | None, batch: _Batch) -> float:
+        return _timed(self._there(work), batch)[1] if work else 0.0
+
+    def _there(self, work: Callable[[_Batch], Any]) -> Callable[[_Batch], Any]:
+        """Return the work as the engine's thread does it.
+
+        Were both sides timed on threads of their own, each would slow the other down; see
+        `release_helpers`.
+        """
+        return lambda batch: self.guard.engine._worker.submit(work, batch).result()
 
 
 def _timed(work: Callable[[_Batch], Any], batch: _Batch) -> tuple[Any, float]:

@@ -7,6 +7,7 @@ prompt about as many tokens as it is for Llama 3's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,7 +19,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from guardrail.classifiers.kosafeguard import card_examples
 from guardrail.prompt import render
 
-__all__ = ["SIZES", "Size", "quantised", "random_llama", "tokenizer_like_llama3"]
+__all__ = [
+    "SIZES",
+    "Size",
+    "quantised",
+    "random_llama",
+    "tokenizer_like_llama3",
+    "trained_tokenizer",
+]
 
 _PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -65,7 +73,17 @@ SIZES = {
 
 @cache
 def tokenizer_like_llama3(vocabulary: int = 900) -> Any:
-    """Return a byte-level BPE tokenizer with Llama 3's pre-tokenizer, specials and template."""
+    """Return a tokenizer of Llama 3's form that knows little but the policy prompt."""
+    return trained_tokenizer([], vocabulary)
+
+
+def trained_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
+    """Return a byte-level BPE tokenizer with Llama 3's pre-tokenizer, specials and template.
+
+    Args:
+        texts: to learn from, beside the policy prompt and the two labels.
+        vocabulary: how many tokens it has at most, specials aside.
+    """
     backend = Tokenizer(models.BPE(ignore_merges=True))
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -80,7 +98,8 @@ def tokenizer_like_llama3(vocabulary: int = 900) -> Any:
         show_progress=False,
     )
     examples = [render(conversation) for conversation, _ in card_examples()]
-    backend.train_from_iterator(examples + ["safe\nunsafe"] * 99, trainer)
+    labels = ["safe\nunsafe"] * max(99, len(texts))  # often enough to become tokens
+    backend.train_from_iterator([*examples, *texts, *labels], trainer)
     backend.add_special_tokens(list(_SPECIALS))
     bos = _SPECIALS[0]
     backend.post_processor = processors.TemplateProcessing(
@@ -142,7 +161,7 @@ def quantised(model: Any) -> Any:
                 )
                 packed.weight = Params4bit(layer.weight.data, requires_grad=False, quant_type="fp4")
                 setattr(parent, name, packed.to(layer.weight.device))
-    return model
+    return model.eval()  # the new layers too: while training they compute otherwise
 
 
 def _is_leaf(module: torch.nn.Module) -> bool:

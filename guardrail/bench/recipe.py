@@ -7,6 +7,7 @@ engine around a transformers model can do with less.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,15 @@ from transformers import DynamicCache
 from guardrail.prompt import render
 from guardrail.types import Conversation
 
-__all__ = ["BareForward", "Recipe", "plain_attention"]
+__all__ = ["BareForward", "Recipe", "plain_attention", "untouched"]
+
+
+def untouched(model: Any) -> Any:
+    """Return the model with its weights as they were loaded, before an engine takes it over.
+
+    On a CPU an engine rearranges them, so this is a copy; elsewhere it is the model itself.
+    """
+    return copy.deepcopy(model) if model.device.type == "cpu" else model
 
 
 @contextmanager

@@ -16,85 +16,17 @@ No head is copied per segment, nothing is padded, and no (N, N) mask exists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["NAME", "Group", "Packing", "Span", "has_flash", "packed_attention"]
+from guardrail.classifiers.kosafeguard.packing import Group, Packing, Span
+
+__all__ = ["NAME", "has_flash", "packed_attention"]
 
 NAME = "guardrail_packed"
 """The attention's name in transformers' `AttentionInterface`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Neighbouring segments that read the same head.
-
-    Args:
-        start: of their queries in the packed sequence.
-        stop: likewise.
-        head: keys and values (layers, 2, C, KV, D), or None for prompts that are read whole.
-    """
-
-    start: int
-    stop: int
-    head: Tensor | None
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One segment: its queries in the packed sequence, its keys in the own buffer.
-
-    The queries are the last of the keys; the keys before them were cached.
-    """
-
-    start: int
-    stop: int
-    key_start: int
-    key_stop: int
-
-    @property
-    def cached(self) -> int:
-        """How many keys come before the first query's own."""
-        return (self.key_stop - self.key_start) - (self.stop - self.start)
-
-
-@dataclass(frozen=True, eq=False)
-class Packing:
-    """Who reads what in one packed forward.
-
-    Args:
-        groups: cover the packed sequence, in order.
-        spans: cover the packed sequence, in order.
-        own: every segment's own keys and values (layers, 2, S, KV, D); the forward fills in those
-            of the new tokens.
-        slots: where in `own` each new token's key and value go (N,).
-        ends: of the spans' queries and keys, with a leading 0 (2, spans + 1), int32. Where given,
-            FlashAttention's kernels read it instead of `spans`; see `has_flash`.
-        longest: the most queries and the most keys of any span, for `ends`.
-    """
-
-    groups: Sequence[Group]
-    spans: Sequence[Span]
-    own: Tensor
-    slots: Tensor
-    ends: Tensor | None = None
-    longest: tuple[int, int] = (0, 0)
-
-    @cached_property
-    def masks(self) -> list[Tensor | None]:
-        """What each span's queries may read, (1, 1, n, m) to add; None is plain causal."""
-        return [_lower_right(span, self.own) if span.cached else None for span in self.spans]
-
-
-def _lower_right(span: Span, like: Tensor) -> Tensor:
-    n, m = span.stop - span.start, span.key_stop - span.key_start
-    future = torch.ones(n, m, dtype=torch.bool, device=like.device).triu(1 + span.cached)
-    return like.new_zeros(n, m).masked_fill_(future, -torch.inf)[None, None]
 
 
 def packed_attention(
@@ -125,7 +57,7 @@ def packed_attention(
     keys, values = packing.own[module.layer_idx]  # (S, KV, D) each
     keys.index_copy_(0, packing.slots, key[0].transpose(0, 1))
     values.index_copy_(0, packing.slots, value[0].transpose(0, 1))
-    attend = _attend_grouped if packing.ends is None else _attend_flash
+    attend = _attend_each if packing.ends is None else _attend_flash
     return attend(query[0], module.layer_idx, scaling, packing)[None], None
 
 
@@ -198,37 +130,71 @@ def _flash_head(query: Tensor, head: Tensor, scale: float) -> tuple[Tensor, Tens
     return out[0], lse[0].transpose(0, 1)
 
 
+def _attend_each(query: Tensor, layer: int, scale: float, packing: Packing) -> Tensor:
+    """Return (N, H, D) by one kernel call per group and per span, from `query` (H, N, D).
+
+    In the last layer nobody reads but the last query of each span: the others become zero.
+    """
+    if layer < len(packing.own) - 1:
+        return _attend_grouped(query, layer, scale, packing)
+    last = torch.tensor([span.stop - 1 for span in packing.spans], device=query.device)
+    few = _attend_grouped(query[:, last], layer, scale, packing.last)
+    return few.new_zeros(query.shape[1], *few.shape[1:]).index_copy_(0, last, few)
+
+
 def _attend_grouped(query: Tensor, layer: int, scale: float, packing: Packing) -> Tensor:
-    """Return (N, H, D) by one kernel call per group and per span, from `query` (H, N, D)."""
-    keys, values = packing.own[layer]
-    heads, tokens, _ = query.shape
-    # The query heads that share a key head become the batch: (G, KV, N, D), and no key is copied.
-    query = query.view(keys.shape[1], -1, tokens, query.shape[-1]).transpose(0, 1)
-    owns = [
-        _partial(
-            query[:, :, span.start : span.stop],
-            keys[span.key_start : span.key_stop],
-            values[span.key_start : span.key_stop],
-            scale,
-            causal=True,
-            mask=mask,
-        )
-        for span, mask in zip(packing.spans, packing.masks, strict=True)
-    ]
-    own = torch.cat([out for out, _ in owns], dim=2)
-    own_lse = torch.cat([lse for _, lse in owns], dim=2)
+    """Return (N, H, D) for all queries."""
+    heads, tokens, size = query.shape
+    key_heads = packing.own.shape[3]
+    # The query heads that share a key head become the batch, and no key is copied.
+    query = query.reshape(key_heads, -1, tokens, size).transpose(0, 1)  # (G, KV, N, D)
+    own, own_lse = _own_part(query, layer, scale, packing)
     parts = []
     for group in packing.groups:
         mine = slice(group.start, group.stop)
         part = own[:, :, mine]
         if group.head is not None:
-            head_keys, head_values = group.head[layer]
-            head, head_lse = _partial(query[:, :, mine], head_keys, head_values, scale)
+            head, head_lse = _head_part(query[:, :, mine], group.head[layer], scale)
             weight = torch.sigmoid(head_lse - own_lse[:, :, mine]).unsqueeze(-1)
             part = torch.lerp(part, head, weight.to(part.dtype))
         parts.append(part)
-    merged = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
-    return merged.permute(2, 1, 0, 3).reshape(tokens, heads, -1)
+    return _joined(parts).permute(2, 1, 0, 3).reshape(tokens, heads, size)
+
+
+def _own_part(query: Tensor, layer: int, scale: float, packing: Packing) -> tuple[Tensor, Tensor]:
+    """Return outputs (G, KV, N, D) and log-sum-exps (G, KV, N), each span's over its own keys."""
+    keys, values = packing.own[layer]
+    parts = [
+        _partial(
+            query[:, :, span.start : span.stop],
+            keys[span.key_start : span.key_stop],
+            values[span.key_start : span.key_stop],
+            scale,
+            causal=span.queries > 1,
+            mask=mask,
+        )
+        for span, mask in zip(packing.spans, packing.masks, strict=True)
+    ]
+    return _joined([out for out, _ in parts]), _joined([lse for _, lse in parts])
+
+
+def _head_part(query: Tensor, head: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Return outputs and log-sum-exps of `query` (G, KV, n, D) over a head (2, C, KV, D).
+
+    All queries of a key head read the same, so the kernel gets them as one long run, which it
+    takes in larger blocks than several short ones.
+    """
+    groups, key_heads, count, size = query.shape
+    run = query.transpose(0, 1).reshape(1, key_heads, groups * count, size)
+    keys, values = head
+    out, lse = _partial(run, keys, values, scale)
+    out, lse = out.view(key_heads, groups, count, size), lse.view(key_heads, groups, count)
+    return out.transpose(0, 1), lse.transpose(0, 1)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Return (G, KV, N, ...) of its parts, in order."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
 def _partial(
@@ -247,7 +213,7 @@ def _partial(
         keys: (m, KV, D).
         values: (m, KV, D).
         scale: of the scores.
-        causal: whether query i reads keys up to i only; `mask` says so itself where given.
+        causal: whether query i reads keys up to i only, unless a mask says what it reads.
         mask: (1, 1, n, m), added to the scores.
     """
     keys, values = (

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import torch
 
-from guardrail.classifiers.kosafeguard.encode import Encoded, Encoder, Head
+from guardrail.classifiers.kosafeguard.encode import Encoded, Encoder
 from guardrail.classifiers.kosafeguard.engine import Engine, Stats
 from guardrail.classifiers.kosafeguard.load import (
     MODEL,
@@ -20,17 +20,15 @@ from guardrail.classifiers.kosafeguard.load import (
     load,
     refuse_unpackable,
 )
+from guardrail.classifiers.kosafeguard.prompts import Prompts, label_ids
 from guardrail.classifiers.kosafeguard.reader import Reader
 from guardrail.classifiers.labelled import Labelled, Reading, Render
-from guardrail.classifiers.windows import in_windows
-from guardrail.errors import ClassifierUnavailable
 from guardrail.prompt import render
 from guardrail.taxonomy import KOSAFEGUARD, Taxonomy
-from guardrail.types import Conversation, Role, exchange, question
+from guardrail.types import Conversation
 
 __all__ = ["KoSafeGuard"]
 
-_PROBES = (("a", "b"), ("가", "나"), ("1", "2"))  # texts that have nothing in common
 _BATCH_TOKENS = {"cuda": 8192}  # past this a forward only grows longer, not faster per token
 _BATCH_TOKENS_ELSEWHERE = 1024
 
@@ -43,8 +41,10 @@ class KoSafeGuard(Labelled[Encoded]):
 
     Args:
         model: name on the Hugging Face hub, path of a local folder, or `Loaded`.
-        revision: on the hub; KoSafeGuard has one per quarter epoch.
-        quantization: "4bit" as on the model's card, "8bit", or None for the weights as stored.
+        revision: on the hub, where KoSafeGuard has one per quarter epoch; of a folder, the name of
+            one in it, such as "checkpoint-500".
+        quantization: "4bit" as on the model's card, "8bit", or None or "none" for the weights as
+            stored.
         device: such as "cuda:1" or "cpu"; the first GPU if there is one.
         dtype: of weights that are not quantised, and of computing; "auto" is the stored one.
         cache_tokens: tokens whose keys and values are kept; for an 8B Llama 3 each takes 128 KiB.
@@ -87,19 +87,16 @@ class KoSafeGuard(Labelled[Encoded]):
                 model, revision=revision, quantization=quantization, device=device, dtype=dtype
             )
         refuse_unpackable(model.model)
-        self._encoder = Encoder(model.tokenizer)
-        self._render = render
-        self._heads: dict[tuple[Taxonomy, bool], Head] = {}
-        self._context_tokens = min(
-            context_tokens or context_of(model.model), context_of(model.model)
-        )
+        encoder = Encoder(model.tokenizer)
+        context = context_of(model.model)
+        self._prompts = Prompts(encoder, render, limit=min(context_tokens or context, context))
         reader = Reader(model.model, graphs=cuda_graphs)
         self.how = reader.how
         """In words, which of its fast ways this device takes."""
         device_type = model.model.device.type
         self.engine = Engine(
             reader,
-            labels=_label_ids(self._encoder, labels),
+            labels=label_ids(encoder, labels),
             cache_tokens=cache_tokens,
             max_batch_tokens=max_batch_tokens
             or _BATCH_TOKENS.get(device_type, _BATCH_TOKENS_ELSEWHERE),
@@ -131,39 +128,13 @@ class KoSafeGuard(Labelled[Encoded]):
         self, conversation: Conversation, taxonomy: Taxonomy | None = None
     ) -> list[Encoded]:
         """Return what the model reads for a conversation: one prompt, or one per window."""
-        taxonomy = taxonomy or self._taxonomy
-        replied = bool(conversation) and conversation[-1].role is Role.ASSISTANT
-        head = self._head(taxonomy, replied=replied)
-        return in_windows(
-            conversation,
-            encode=lambda part: self._encoder.encode(self._render(part, taxonomy=taxonomy), head),
-            size=lambda prompt: len(prompt.ids),
-            starts=self._encoder.starts,
-            limit=self._context_tokens,
-        )
+        return self._prompts(conversation, taxonomy or self._taxonomy)
 
     def _read(self, prompts: Sequence[Encoded]) -> list[Reading]:
         return _wait(self.engine.submit(prompts))
 
     async def _aread(self, prompts: Sequence[Encoded]) -> list[Reading]:
         return await _await(self.engine.submit(prompts))
-
-    def _head(self, taxonomy: Taxonomy, *, replied: bool) -> Head:
-        key = (taxonomy, replied)
-        if key not in self._heads:
-            probes = [exchange(*texts) if replied else question(texts[0]) for texts in _PROBES]
-            prompts = [self._render(probe, taxonomy=taxonomy) for probe in probes]
-            self._heads[key] = self._encoder.head(prompts)
-        return self._heads[key]
-
-
-def _label_ids(encoder: Encoder, labels: tuple[str, str]) -> tuple[int, int]:
-    safe, unsafe = (encoder.label(label) for label in labels)
-    if safe == unsafe:
-        raise ClassifierUnavailable(
-            f"the labels {labels[0]!r} and {labels[1]!r} are the same token of this model"
-        )
-    return safe, unsafe
 
 
 def _wait(futures: Sequence[Future[Reading]]) -> list[Reading]:

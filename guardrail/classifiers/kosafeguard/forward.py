@@ -19,14 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from guardrail.classifiers.kosafeguard.attention import (
-    NAME,
-    Group,
-    Packing,
-    Span,
-    packed_attention,
-)
+from guardrail.classifiers.kosafeguard.attention import NAME, packed_attention
+from guardrail.classifiers.kosafeguard.cpu import quicken
 from guardrail.classifiers.kosafeguard.last_layer import Asked, narrow
+from guardrail.classifiers.kosafeguard.packing import Group, Packing, Span
 
 __all__ = [
     "Forwarded",
@@ -201,6 +197,8 @@ def prepare(model: Any) -> Prepared:
         dtype=embedding.dtype,
         device=embedding.device,
     )
+    if shape.device.type == "cpu" and shape.dtype == torch.float32:
+        quicken(model)
     return Prepared(model, shape, narrow(model))
 
 

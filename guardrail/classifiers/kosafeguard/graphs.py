@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from guardrail.classifiers.kosafeguard.attention import Group, Packing
 from guardrail.classifiers.kosafeguard.forward import (
     Forwarded,
     Plan,
@@ -32,6 +31,7 @@ from guardrail.classifiers.kosafeguard.forward import (
     run,
     views,
 )
+from guardrail.classifiers.kosafeguard.packing import Group, Packing
 
 __all__ = ["Graphs", "can_be_captured"]
 

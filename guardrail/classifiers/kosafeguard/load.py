@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from guardrail.classifiers.kosafeguard.failures import while_loading
+from guardrail.classifiers.kosafeguard.places import base_of, place_of, with_adapter
 from guardrail.errors import ClassifierUnavailable, ConfigError, MissingExtraError
 
 __all__ = [
@@ -19,12 +20,13 @@ __all__ = [
     "best_device",
     "context_of",
     "load",
+    "load_tokenizer",
     "refuse_unpackable",
 ]
 
 MODEL = "heegyu/KoSafeGuard-8b-0503"
 
-Quantization = Literal["4bit", "8bit"]
+Quantization = Literal["4bit", "8bit", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +53,11 @@ def load(
     """Load a model by its hub name or from a local folder.
 
     Args:
-        model: hub name, or path of a folder.
-        revision: branch, tag or commit on the hub.
-        quantization: of the weights while loading; None keeps them as they are stored.
+        model: hub name, or path of a folder: of a model, or of an adapter, which is merged unless
+            the weights are quantised.
+        revision: branch, tag or commit on the hub; of a folder, the name of one in it.
+        quantization: of the weights while loading; None keeps them as they are stored, and so does
+            "none", for configuration files, which have no None.
         device: such as "cuda", "cuda:1" or "cpu"; the first GPU if there is one.
         dtype: of weights that are not quantised, and of all computing; "auto" is the stored one.
 
@@ -61,21 +65,39 @@ def load(
         ClassifierUnavailable: it cannot be had, or not be run; the message says what to do.
         MissingExtraError: a library is not installed.
     """
+    quantization = None if quantization == "none" else quantization
     config = _quantization_config(quantization, dtype)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    tokenizer = load_tokenizer(model, revision=revision)
+    place = place_of(model, revision)
+    base = base_of(place)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(model), revision=revision)
         loaded = AutoModelForCausalLM.from_pretrained(
-            str(model),
-            revision=revision,
+            base.name,
+            revision=base.revision,
             dtype=dtype,
             device_map={"": device or best_device()},
             quantization_config=config,
         )
+        if base != place:
+            loaded = with_adapter(loaded, place, merge=quantization is None)
+    except MissingExtraError:
+        raise
     except Exception as error:  # the hub, the files, the device: whatever went wrong is told
-        raise while_loading(error, str(model)) from error
+        raise while_loading(error, base.name) from error
     return Loaded(loaded, tokenizer)
+
+
+def load_tokenizer(model: str | Path, *, revision: str | None = None) -> Any:
+    """Load a model's tokenizer; see `load`."""
+    from transformers import AutoTokenizer
+
+    place = place_of(model, revision)
+    try:
+        return AutoTokenizer.from_pretrained(place.name, revision=place.revision)
+    except Exception as error:  # as above
+        raise while_loading(error, place.name) from error
 
 
 def _quantization_config(quantization: Quantization | None, dtype: str | torch.dtype) -> Any:

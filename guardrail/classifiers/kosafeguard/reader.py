@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from guardrail.classifiers.kosafeguard.attention import has_flash
+from guardrail.classifiers.kosafeguard.cpu import release_helpers
 from guardrail.classifiers.kosafeguard.failures import is_device_lost, is_out_of_memory
 from guardrail.classifiers.kosafeguard.forward import Forwarded, Segment, forward, prepare
 from guardrail.classifiers.kosafeguard.graphs import Graphs, can_be_captured
@@ -26,6 +27,7 @@ class Reader:
 
     def __init__(self, model: Any, *, graphs: bool = True) -> None:
         self._prepared = prepare(model)
+        release_helpers()  # of loading and preparing: from here on another thread computes
         shape = self._prepared.shape
         heads = (model.config.num_attention_heads, shape.key_heads, shape.head_dim)
         self._flash = has_flash(shape.device, shape.dtype, heads)

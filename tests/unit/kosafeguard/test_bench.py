@@ -12,6 +12,7 @@ from guardrail.bench import main
 from guardrail.bench.limits import Limits
 from guardrail.bench.measure import Bench, Times
 from guardrail.bench.models import quantised, tokenizer_like_llama3
+from guardrail.bench.recipe import untouched
 from guardrail.bench.texts import growing, turn
 from guardrail.classifiers.kosafeguard import Loaded
 from guardrail.classifiers.kosafeguard.load import best_device
@@ -44,6 +45,17 @@ def test_engine_and_recipe_agree(quantization: str) -> None:
     rows = [bench.turn(), bench.stream(tokens=60), bench.batch(3)]
 
     assert max(row.difference for row in rows) < 1e-3
+
+
+@pytest.mark.skipif(best_device() != "cpu", reason="elsewhere the engine rearranges nothing")
+def test_the_recipe_runs_the_weights_as_loaded() -> None:
+    """What the engine does to a model is not done to the one that it is measured against."""
+    model = lively_llama()
+    plain = untouched(model)
+    bench = Bench(Loaded(model, TOKENIZER), rounds=1)
+
+    assert type(plain.model.layers[0].mlp) is type(bench._model.model.layers[0].mlp)
+    assert type(plain.model.layers[0].mlp) is not type(model.model.layers[0].mlp)
 
 
 def test_fewer_tokens_forwarded_than_seen() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guardrail.bench.models import SIZES
 from guardrail.classifiers.kosafeguard import attention
 from guardrail.classifiers.kosafeguard.forward import Segment, plan
 from guardrail.classifiers.kosafeguard.reader import Reader
@@ -80,6 +82,17 @@ def test_half_precision() -> None:
     plain = plain_logits([*HEADS[2], 1, 2, 3, 4, 5], model)
 
     assert (packed[0] - plain).abs().max() < 0.05 * plain.abs().max()
+
+
+def test_one_layer() -> None:
+    """In a model whose first layer is its last, too, each prompt is read alone."""
+    model = lively_llama(replace(SIZES["tiny"], layers=1))
+    given = [(HEADS[1], [1, 2], [3, 4, 5]), (HEADS[1], [], [6, 7]), (HEADS[0], [], [9])]
+    plain = torch.stack([plain_logits(head + rest + new, model) for head, rest, new in given])
+
+    torch.testing.assert_close(
+        read(Reader(copy.deepcopy(model)), given), plain, atol=1e-3, rtol=1e-3
+    )
 
 
 def test_the_layout() -> None:
