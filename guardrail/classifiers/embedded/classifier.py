@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 from threading import Lock
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from guardrail.classifiers.base import Classifier
-from guardrail.classifiers.embedded.network import WEIGHTS, Floats, Network
+from guardrail.classifiers.embedded.network import WEIGHTS, Asked, Floats, Network
 from guardrail.classifiers.embedded.normalise import readable, unmasked
 from guardrail.classifiers.embedded.windows import windows
 from guardrail.errors import ConfigError
 from guardrail.types import Category, Conversation, Verdict, last_exchange
 
-__all__ = ["Embedded"]
+__all__ = ["Embedded", "Exchange"]
 
 _READABLE = 0.8  # when more than a fifth of a text was disguise, the rest says nothing by itself
 _AT_ONCE = 1500  # characters in all: two or three milliseconds
+_BATCH, _LONG = 64, 50_000  # exchanges, or characters, that are judged in one go
+
+Exchange: TypeAlias = tuple[str, str | None]
 
 
 class Embedded(Classifier):
@@ -61,7 +67,8 @@ class Embedded(Classifier):
         Raises:
             ClassifierUnavailable: the weights cannot be read.
         """
-        return [self._judged(*last_exchange(conversation)) for conversation in conversations]
+        exchanges = [last_exchange(conversation) for conversation in conversations]
+        return [verdict for few in _batches(exchanges) for verdict in self._judged(few)]
 
     def answers_at_once(self, conversations: Sequence[Conversation]) -> bool:
         """Whether the weights are loaded and the texts take two or three milliseconds at most."""
@@ -69,13 +76,20 @@ class Embedded(Classifier):
         size = sum(len(user) + len(reply or "") for user, reply in exchanges)
         return size <= _AT_ONCE and self._loaded is not None
 
-    def _judged(self, user: str, reply: str | None) -> Verdict:
-        logits = _worst(self._network(), user, reply)
-        score = _sigmoid(float(logits[0]))
-        shares = np.exp(logits[1:] - logits[1:].max())
-        shares *= score / shares.sum()
-        categories = dict(zip(Category, map(float, shares), strict=True))
-        return Verdict(score >= self.threshold, score, categories, self.name)
+    @property
+    def scales_by_process(self) -> bool:
+        """Always: it is numpy on one core."""
+        return True
+
+    def _judged(self, exchanges: Sequence[Exchange]) -> Iterator[Verdict]:
+        network, threshold, name = self._network(), self.threshold, self.name
+        logits = _worst(network, exchanges)
+        scores = _sigmoid(logits[:, 0])
+        shares = np.exp(logits[:, 1:] - logits[:, 1:].max(axis=1, keepdims=True))
+        shares *= scores[:, None] / shares.sum(axis=1, keepdims=True)
+        for score, values in zip(scores.tolist(), shares.tolist(), strict=True):
+            categories = dict(zip(Category, values, strict=True))
+            yield Verdict(score >= threshold, score, categories, name)
 
     def _network(self) -> Network:
         if self._loaded is None:
@@ -85,22 +99,59 @@ class Embedded(Classifier):
         return self._loaded
 
 
-def _worst(network: Network, user: str, reply: str | None) -> Floats:
-    """Return the logits of the worst window.
+def _batches(exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
+    """Yield the exchanges, as many at a time as make the most of one go and little of memory."""
+    batch: list[Exchange] = []
+    size = 0
+    for user, reply in exchanges:
+        batch.append((user, reply))
+        size += len(user) + len(reply or "")
+        if len(batch) >= _BATCH or size >= _LONG:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _worst(network: Network, exchanges: Sequence[Exchange]) -> Floats:
+    """Return (B, 7): the logits of each exchange's worst window.
 
     Each window of the reply is read after the last window of what the user said, and the worst of
     them after every other: time grows with the length of both, not with their product.
     """
-    if reply is None:
-        texts = (network.read(view) for view in _views(user))
-        return max((network.logits(text, text, alone=True) for text in texts), key=_unsafe)
-    *earlier, latest = _views(user)
-    question = network.read(latest)
-    replies = map(network.read, _views(reply))
-    judged = ((network.logits(question, said, alone=False), said) for said in replies)
-    worst, said = max(judged, key=lambda pair: _unsafe(pair[0]))
-    others = (network.logits(network.read(view), said, alone=False) for view in earlier)
-    return max((worst, *others), key=_unsafe)
+    asked = [_views(user) for user, _ in exchanges]
+    said = [None if reply is None else _views(reply) for _, reply in exchanges]
+    texts = list(dict.fromkeys(chain(*asked, *filter(None, said))))
+    read = dict(zip(texts, network.read_many(texts), strict=True))
+    first = [
+        [(read[view], read[view], True) for view in users]
+        if replies is None
+        else [(read[users[-1]], read[view], False) for view in replies]
+        for users, replies in zip(asked, said, strict=True)
+    ]
+    logits, places = _worst_of(network, first)
+    earlier = {
+        place: [(read[view], first[place][places[place]][1], False) for view in users[:-1]]
+        for place, users in enumerate(asked)
+        if said[place] is not None and len(users) > 1
+    }
+    if earlier:
+        others, _ = _worst_of(network, list(earlier.values()))
+        for place, other in zip(earlier, others, strict=True):
+            logits[place] = max(logits[place], other, key=_unsafe)
+    return logits
+
+
+def _worst_of(network: Network, asked: Sequence[Sequence[Asked]]) -> tuple[Floats, list[int]]:
+    """Return the logits of the worst of each group, and which it was."""
+    logits = network.logits_many([one for group in asked for one in group])
+    ends = list(accumulate(map(len, asked)))
+    worst = [
+        int(logits[end - len(group) : end, 0].argmax())
+        for group, end in zip(asked, ends, strict=True)
+    ]
+    rows = [end - len(group) + place for group, end, place in zip(asked, ends, worst, strict=True)]
+    return logits[rows], worst
 
 
 def _views(text: str) -> list[str]:
@@ -118,5 +169,6 @@ def _unsafe(logits: Floats) -> float:
     return float(logits[0])
 
 
-def _sigmoid(logit: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
+def _sigmoid(logits: Floats) -> npt.NDArray[np.float64]:
+    scores: npt.NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(logits, -30, 30, dtype=np.float64)))
+    return scores

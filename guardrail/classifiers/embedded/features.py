@@ -32,6 +32,8 @@ _CUT = re.compile(rf"\S.{{0,{_LONG - 1}}}(?=\s|\Z)|\S.{{0,{_LONG - 1}}}", re.DOT
 _SYLLABLES = np.uint32(0xAC00)
 _MULTIPLIER = np.uint32(0x9E3779B1)
 _MIX = np.uint32(0x85EBCA6B)
+_SIZES = np.array(SIZES, np.uint32)
+_FIRST = np.arange(len(SIZES)) < np.arange(len(SIZES) + 1)[:, None]  # row n: the first n sizes
 
 
 def sentences(text: str) -> list[str]:
@@ -47,7 +49,7 @@ def sentences(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """All n-grams of some sentences.
+    """All n-grams of some sentences, in the order they begin in.
 
     Args:
         slots: (N,) the slot of each.
@@ -61,17 +63,23 @@ class Grams:
 def grams(parts: list[str]) -> Grams:
     """Return the n-grams of the sentences; slots are the same on every machine."""
     symbols = _letters(_BREAK + _BREAK.join(parts) + _BREAK)
-    breaks = np.cumsum(symbols == 1)
+    breaks = np.flatnonzero(symbols == 1)
+    lengths = np.diff(breaks)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    room = breaks[owner + 1] - np.arange(len(owner))  # letters up to the next break
+    counts = np.minimum(room, len(SIZES))  # of those with no break but at their ends
+    slots = _slot(_hashes(symbols)[: len(owner)], _SIZES)
+    return Grams(slots[_FIRST.take(counts, axis=0)], np.repeat(owner, counts))
+
+
+def _hashes(symbols: Words) -> Words:
+    """Return (letters, sizes): the hash of the n-gram of each size that begins at each letter."""
+    hashes = np.zeros((len(symbols), len(SIZES)), np.uint32)
     rolling = symbols
-    slots: list[Words] = []
-    owner: list[Indices] = []
-    for size in SIZES:
+    for place, size in enumerate(SIZES):
         rolling = rolling[:-1] * _MULTIPLIER + symbols[size - 1 :]
-        first, last = breaks[: len(rolling)], breaks[size - 2 : size - 2 + len(rolling)]
-        whole = np.flatnonzero(first == last)  # no break but at its ends
-        slots.append(_slot(rolling[whole], size))
-        owner.append(first[whole] - 1)
-    return Grams(np.concatenate(slots), np.concatenate(owner))
+        hashes[: len(rolling), place] = rolling
+    return hashes
 
 
 def _letters(text: str) -> Words:
@@ -89,6 +97,6 @@ def _letters(text: str) -> Words:
     return letters[present]
 
 
-def _slot(hashes: Words, size: int) -> Words:
-    mixed = (hashes ^ (hashes >> np.uint32(15)) ^ np.uint32(size)) * _MIX
+def _slot(hashes: Words, size: Words) -> Words:
+    mixed = (hashes ^ (hashes >> np.uint32(15)) ^ size) * _MIX
     return (mixed ^ (mixed >> np.uint32(13))) * _MULTIPLIER >> np.uint32(32 - SLOT_BITS)

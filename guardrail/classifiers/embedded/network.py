@@ -6,6 +6,7 @@ D: width of an embedding, H: of a hidden layer, S: sentences of the judged text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -16,14 +17,18 @@ import numpy.typing as npt
 from guardrail.classifiers.embedded.features import grams, sentences
 from guardrail.errors import ClassifierUnavailable
 
-__all__ = ["WEIGHTS", "Floats", "Network", "Text"]
+__all__ = ["WEIGHTS", "Asked", "Floats", "Network", "Rows", "Text"]
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
 """The weights that ship with the package."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-_FEW = 12  # sentences, up to which one matrix product is the quickest sum
+Rows: TypeAlias = npt.NDArray[np.uint16]
+
+_AT_A_TIME = 2048  # characters: what is computed of so many fits into a cache
+_BLOCK = 32  # n-grams that are added up at a time
+_ONES = np.ones(_BLOCK, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class Text:
 
     parts: Floats
     whole: Floats
+
+
+Asked: TypeAlias = tuple[Text, Text, bool]
+"""What the user said, the judged text, and whether that is the user's own: see `logits`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +95,24 @@ class Network:
 
     def read(self, text: str) -> Text:
         """Return a normalised text's embeddings; a blank text has one blank sentence."""
-        found = grams(sentences(text) or [""])
+        return self.read_many([text])[0]
+
+    def read_many(self, texts: Sequence[str]) -> list[Text]:
+        """Return each text's embeddings: those that `read` gives, to the bit."""
+        return [text for group in _groups(texts) for text in self._read(group)]
+
+    def _read(self, texts: Sequence[str]) -> list[Text]:
+        parts = [sentences(text) or [""] for text in texts]
+        found = grams([part for one in parts for part in one])
         sizes = np.bincount(found.owner)
-        rows = self.row_of[found.slots]
-        known = np.flatnonzero(rows)
-        sums = _summed(self.embedding[rows[known]], found.owner[known], len(sizes)) * self.step
-        return Text(sums / _norm(sizes)[:, None], sums.sum(0) / _norm(sizes.sum()))
+        sums = _summed(self.embedding, self.row_of.take(found.slots), sizes)
+        ends = np.cumsum([len(one) for one in parts])
+        starts = np.concatenate([[0], ends[:-1]])
+        each = sums * self.step / _norm(sizes)
+        sums, sizes = np.add.reduceat(sums, starts), np.add.reduceat(sizes, starts)
+        whole = sums * self.step / _norm(sizes)
+        bounds = zip(starts.tolist(), ends.tolist(), whole, strict=True)
+        return [Text(each[start:end], one) for start, end, one in bounds]
 
     def logits(self, user: Text, said: Text, *, alone: bool) -> Floats:
         """Return (7,): the logit of unsafe, and of each category should it be.
@@ -101,33 +122,67 @@ class Network:
             said: the judged text: the reply, or again the user's text when it stands alone.
             alone: whether the user's text is judged by itself.
         """
-        flag = np.array([alone], np.float32)
-        context = np.concatenate([user.whole, said.whole, flag]) @ self.context
-        mixed = np.concatenate([said.parts, said.parts * user.whole], axis=1)
-        read = _positive(mixed @ self.sentence + self.sentence_bias + context)  # (S, H)
-        both = [user.whole, said.whole]
-        features = [read.max(0), read[-1], *both, user.whole * said.whole, flag]
-        hidden = _positive(np.concatenate(features) @ self.together + self.together_bias)
-        logits: Floats = hidden @ self.out + self.out_bias + np.concatenate(both) @ self.direct
+        logits: Floats = self.logits_many([(user, said, alone)])[0]
+        return logits
+
+    def logits_many(self, asked: Sequence[Asked]) -> Floats:
+        """Return (B, 7): what `logits` gives for each, to the bit."""
+        user = np.stack([user.whole for user, _, _ in asked])
+        said = np.stack([said.whole for _, said, _ in asked])
+        flag = np.array([[alone] for _, _, alone in asked], np.float32)
+        parts = np.concatenate([said.parts for _, said, _ in asked])
+        sizes = np.array([len(said.parts) for _, said, _ in asked])
+        owner, ends = np.repeat(np.arange(len(sizes)), sizes), np.cumsum(sizes)
+        context = _each(np.concatenate([user, said, flag], axis=1), self.context)
+        mixed = np.concatenate([parts, parts * user[owner]], axis=1)
+        read = _positive(_each(mixed, self.sentence) + self.sentence_bias + context[owner])
+        worst = np.maximum.reduceat(read, ends - sizes)
+        features = np.concatenate([worst, read[ends - 1], user, said, user * said, flag], axis=1)
+        hidden = _positive(_each(features, self.together) + self.together_bias)
+        direct = _each(np.concatenate([user, said], axis=1), self.direct)
+        logits: Floats = _each(hidden, self.out) + self.out_bias + direct
         return logits
 
 
-def _summed(embedded: npt.NDArray[np.int8], owner: npt.NDArray[np.intp], count: int) -> Floats:
-    """Return (count, D): the sum of the rows of each owner, which come in a few sorted runs."""
-    values = embedded.astype(np.float32)
-    if count <= _FEW:
-        member = (owner == np.arange(count)[:, None]).astype(np.float32)
-        few: Floats = member @ values
-        return few
-    sums = np.zeros((count, embedded.shape[1]), np.float32)
-    if len(owner):
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(owner)) + 1])
-        np.add.at(sums, owner[starts], np.add.reduceat(values, starts))
+def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts, a few at a time."""
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        group.append(text)
+        size += len(text)
+        if size >= _AT_A_TIME:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _summed(embedding: npt.NDArray[np.int8], rows: Rows, counts: npt.NDArray[np.intp]) -> Floats:
+    """Return (S, D): the sum of the embeddings of each sentence's rows, at least one for each.
+
+    The summands are small integers, so neither their order nor blocks of them change anything.
+    """
+    width = embedding.shape[1]
+    blocks = -(-counts // _BLOCK)
+    first = np.cumsum(blocks) - blocks
+    shift = first * _BLOCK - (np.cumsum(counts) - counts)
+    padded = np.zeros(blocks.sum() * _BLOCK, rows.dtype)  # row 0 is zero
+    padded[np.arange(len(rows)) + np.repeat(shift, counts)] = rows
+    values = embedding.view(f"V{width}")[:, 0].take(padded)  # whole rows: far quicker than cells
+    floats = values.view(np.int8).reshape(-1, _BLOCK, width).astype(np.float32)
+    sums: Floats = np.add.reduceat(_ONES @ floats, first)
     return sums
 
 
-def _norm(count: npt.NDArray[np.intp] | np.intp) -> Floats:
-    return np.sqrt(count + 1, dtype=np.float32)
+def _each(values: Floats, weights: Floats) -> Floats:
+    """Multiply row by row: a product of all rows at once rounds otherwise in batches."""
+    product: Floats = (values[:, None] @ weights)[:, 0]
+    return product
+
+
+def _norm(counts: npt.NDArray[np.intp]) -> Floats:
+    return np.sqrt(counts + 1, dtype=np.float32)[:, None]
 
 
 def _positive(values: Floats) -> Floats:

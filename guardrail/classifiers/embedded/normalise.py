@@ -84,10 +84,11 @@ def unmasked(text: str) -> str:
     return text
 
 
-def _unmasked_once(text: str) -> str:
-    text = _AFTER_CONSONANT.sub(lambda found: _LOOKALIKE_VOWELS[found[0]], text)
+def _unmasked_once(readable_text: str) -> str:
+    text = _AFTER_CONSONANT.sub(lambda found: _LOOKALIKE_VOWELS[found[0]], readable_text)
     text = _BEFORE_VOWEL.sub(lambda found: _LOOKALIKE_CONSONANTS[found[0]], text)
     text = _SOUND.sub(lambda found: _SOUND_LETTERS[found[0]], text)
     text = _BETWEEN.sub("", text)
     text = _SPELLED_OUT.sub(lambda found: _SEPARATORS.sub("", found[0]), text)
-    return readable(jamo.unstretch(text))
+    text = jamo.unstretch(text)
+    return text if text == readable_text else readable(text)
