@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from guardrail.classifiers.embedded.jamo import LEADS, TAILS, VOWELS
 
-__all__ = ["untidy", "without_spaces"]
+__all__ = ["disguised", "untidy", "without_spaces"]
 
+_DISGUISED = 0.35
 _FIRST = 0xAC00
 _LEAD_KIN = ("ㄱㄲㅋ", "ㄷㄸㅌ", "ㅂㅃㅍ", "ㅅㅆ", "ㅈㅉㅊ")  # they look or sound alike
 _VOWEL_KIN = ("ㅏㅑ", "ㅐㅔㅒㅖ", "ㅓㅕ", "ㅗㅛ", "ㅜㅠ", "ㅙㅚㅞ", "ㅢㅣ")
@@ -44,6 +45,13 @@ def untidy(text: str, dice: random.Random) -> str:
     return text
 
 
+def disguised(text: str, dice: random.Random) -> str:
+    """Return the text as it is, in quick typing, or spelt so that a word list would miss it."""
+    if dice.random() >= _DISGUISED:
+        return text
+    return untidy(text, dice) if dice.random() < 0.5 else _garbled(text, dice)
+
+
 def without_spaces(text: str) -> str:
     """Return the text in one piece, as spread letters are when they are put together again."""
     return text.replace(" ", "")
@@ -65,6 +73,11 @@ def _with_laughter(text: str, dice: random.Random) -> str:
 def _mistyped(text: str, dice: random.Random) -> str:
     rate = dice.choice((0.02, 0.05, 0.15))
     return "".join(_kin(c, dice) if dice.random() < rate else c for c in text)
+
+
+def _garbled(text: str, dice: random.Random) -> str:
+    rate = dice.choice((0.2, 0.4, 0.6))
+    return "".join(_kin(_kin(c, dice), dice) if dice.random() < rate else c for c in text)
 
 
 def _spread(text: str, dice: random.Random) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
 
 from guardrail.classifiers.base import Classifier
 from training.evaluate import DECLINED, MIXED, ORDINARY, Sets, scores
@@ -60,15 +61,9 @@ def _even(score: Floats) -> Floats:
 
 
 def _platt(logit: Floats, unsafe: npt.NDArray[np.bool_], weight: Floats) -> tuple[float, float]:
-    """Return slope and shift of the least weighted log loss, by Newton's method."""
-    features = np.stack([logit, np.ones_like(logit)], axis=1)
-    solution = np.array([1.0, 0.0])
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-features @ solution))
-        gradient = features.T @ (weight * (chance - unsafe))
-        curve = (features * (weight * chance * (1 - chance))[:, None]).T @ features
-        solution -= np.linalg.solve(curve + 1e-6 * np.eye(2), gradient)
-    return float(solution[0]), float(solution[1])
+    """Return slope and shift of the least weighted log loss."""
+    fitted = LogisticRegression(C=np.inf).fit(logit[:, None], unsafe, sample_weight=weight)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
 def _threshold(everyday: Sequence[Floats], declined: Floats) -> float:

@@ -1,4 +1,4 @@
-"""The training set, drawn anew for each seed: composed turns, safe turns, public rows."""
+"""The training set, drawn anew for each seed: what is composed, safe turns, public rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from training.comments import comments
 from training.composer import Composer, Stock
 from training.examples import Example, Row
 from training.parts import Parts, Share, load_parts, plain, refusal_sentences, safe_turns
@@ -17,6 +18,7 @@ __all__ = ["composed", "drawing", "public_turns"]
 
 PER_CATEGORY = 10_000
 PUBLIC_SHARE = 0.6
+COMMENTS = 4_000
 
 _EVERYDAY = {"safe-service", "safe-school", "safe-clinic", "safe-talk", "safe-idiom"}
 _ENGLISH = "safe-english"
@@ -24,9 +26,10 @@ _WILLING = ("open", "close")
 
 
 def drawing(rows: Iterable[Row], share: Share, seed: int) -> list[Example]:
-    """Return one drawing of the training set: composed turns and 6 in 10 of the public rows."""
+    """Return one drawing of the training set: what is composed, and 6 in 10 of the public rows."""
     dice = random.Random(seed)
     drawn = [row for row in rows if dice.random() < PUBLIC_SHARE or _rare(row)]
+    drawn += comments(share, COMMENTS, dice)
     return composed(share, PER_CATEGORY, seed) + public_turns(drawn, share, seed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +39,15 @@ MIXED = (
 )
 """What probabilities are calibrated on; each counts alike."""
 
+_TAILS = (
+    "본 답변은 법률 자문이 아니며 결과에 대해 책임지지 않습니다.",
+    "항상 조심하시고 무리하지 않으셨으면 해요.",
+    "편안한 저녁 시간 되세요!",
+    "택배는 모레쯤 받아 보실 수 있어요.",
+    "암튼 조심히 다녀와 ㅎㅎ",
+    "이건 그냥 재미로만 들어 줘.",
+)  # none of them in the corpus
+
 
 def development(folder: Path) -> Iterator[tuple[str, list[Example]]]:
     """Yield the development sets, each row in every role that it can play.
@@ -57,6 +67,14 @@ def development(folder: Path) -> Iterator[tuple[str, list[Example]]]:
             )
 
 
+def _tailed(turns: Sequence[Example]) -> list[Example]:
+    """Return the turns, each with a harmless sentence after its reply."""
+    return [
+        replace(turn, reply=f"{turn.reply} {_TAILS[number % len(_TAILS)]}")
+        for number, turn in enumerate(turns)
+    ]
+
+
 def _labelled(user: str, reply: str | None, row: Row) -> Example:
     return Example(user, reply, bool(row["unsafe"]), row["category"])
 
@@ -69,6 +87,8 @@ def heldout(folder: Path) -> Iterator[tuple[str, list[Example]]]:
             name = path.stem if path.stem == "ordinary" else f"{path.stem}_{row['kind']}"
             kinds.setdefault(name, []).append(_labelled(row["user"] or "", row["assistant"], row))
         yield from ((f"heldout/{name}", turns) for name, turns in kinds.items())
+        if path.stem == "unsafe":
+            yield "heldout/unsafe_tailed", _tailed(kinds["unsafe_comply"])
 
 
 def measured(classifier: Embedded, sets: Sets) -> dict[str, Any]:

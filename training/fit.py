@@ -24,6 +24,7 @@ class Plan:
         passes: over the examples; each takes the next drawing.
         batch: turns per step.
         rate: the highest learning rate; it rises for a tenth of the steps, then falls to zero.
+        decay: weight decay of the embedding.
         soften: what the labels are short of 0 and 1.
         category_share: weight of the category loss.
         hate_share: weight of a hate source's row in the category loss.
@@ -33,6 +34,7 @@ class Plan:
     passes: int = 10
     batch: int = 1024
     rate: float = 6e-3
+    decay: float = 0.3
     soften: float = 0.01
     category_share: float = 1.0
     hate_share: float = 0.02
@@ -44,7 +46,7 @@ def fit(
     """Train the reader in place, the same way for the same seeds."""
     dice = np.random.default_rng(0)
     rounds = [drawings[i % len(drawings)] for i in range(plan.passes)]
-    optimiser = torch.optim.AdamW(reader.parameters(), lr=plan.rate, weight_decay=0.0)
+    optimiser = _optimiser(reader, plan)
     steps = sum(len(drawing) // plan.batch for drawing in rounds)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, plan.rate, total_steps=steps, pct_start=0.1
@@ -62,6 +64,13 @@ def fit(
             losses.append(loss.item())
         report(f"pass {number} of {plan.passes}: loss {np.mean(losses):.4f}")
     reader.eval()
+
+
+def _optimiser(reader: Reader, plan: Plan) -> torch.optim.Optimizer:
+    embedding = list(reader.embed.parameters())
+    rest = [value for name, value in reader.named_parameters() if not name.startswith("embed.")]
+    groups = [{"params": embedding, "weight_decay": plan.decay}, {"params": rest}]
+    return torch.optim.AdamW(groups, lr=plan.rate, weight_decay=0.0)
 
 
 def _loss(

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 __all__ = ["fill", "particle"]
 
-_PAIRS = "을/를 은/는 이/가 과/와 으로/로 이나/나 도/도"
+_PAIRS = "을/를 은/는 이/가 과/와 으로/로 이나/나 도/도 이랑/랑 이라고/라고 이라/라 이야/야"
 _FORMS = {pair.split("/")[0]: tuple(pair.split("/")) for pair in _PAIRS.split()}
-_SLOT = re.compile(r"\{(noun2?|doing2?|to2?)(?::(을|은|이나|이|과|으로|도))?\}")
+_KINDS = "|".join(sorted(_FORMS, key=len, reverse=True))
+_SLOT = re.compile(rf"\{{(noun2?|doing2?|to2?)(?::({_KINDS}))?\}}")
 _DIGITS_WITH_TAIL = "013678"  # 영 일 삼 육 칠 팔
 _LATIN_WITH_TAIL = "lmnr"
 

@@ -17,6 +17,7 @@ __all__ = [
     "HELDOUT",
     "Parts",
     "Share",
+    "load_comments",
     "load_parts",
     "plain",
     "refusal_sentences",
@@ -94,6 +95,12 @@ def refusal_sentences(
     """Return refusals that fit any request, by register."""
     sentences: Parts = _share(json.loads(path.read_text(encoding="utf-8")), share)
     return sentences
+
+
+def load_comments(share: Share, path: Path = CORPUS / "comments.json") -> Parts:
+    """Return what comments under articles and videos are made of."""
+    lists: Parts = _share(json.loads(path.read_text(encoding="utf-8")), share)
+    return lists
 
 
 def plain(part: Any) -> list[str]:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from training.augment import disguised
 from training.examples import Example, Row
 
 __all__ = ["Answers", "turns_of"]
@@ -46,9 +47,9 @@ def _of_text(
     row: Row, answers: Answers, users: Sequence[str], dice: random.Random
 ) -> Iterator[Example]:
     text, unsafe, category = row["text"], bool(row["unsafe"]), row["category"]
-    yield Example("", text, unsafe, category, row["source"])
-    yield Example(text, None, unsafe, category, row["source"])
-    yield Example(dice.choice(users), text, unsafe, category, row["source"])
+    yield Example("", disguised(text, dice), unsafe, category, row["source"])
+    yield Example(disguised(text, dice), None, unsafe, category, row["source"])
+    yield Example(dice.choice(users), disguised(text, dice), unsafe, category, row["source"])
     declines = answers.decline.get((category or "O1", row["lang"]))
     if unsafe and declines and dice.random() < 0.5:
         yield Example(text, dice.choice(declines), False, category, row["source"])

@@ -16,7 +16,7 @@ __all__ = ["Reader"]
 class Reader(nn.Module):
     """Reads each sentence of a reply in the light of the question, then all of them together."""
 
-    def __init__(self, rows: int, width: int = 32, hidden: int = 64, drop: float = 0.5) -> None:
+    def __init__(self, rows: int, width: int = 31, hidden: int = 64, drop: float = 0.5) -> None:
         super().__init__()
         self.embed = nn.EmbeddingBag(rows, width, mode="sum")
         nn.init.normal_(self.embed.weight, std=0.1)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
+from guardrail.classifiers.embedded.features import sentences
 from training.composer import CASUAL, POLITE, Composer
 from training.examples import Example
 from training.josa import fill
@@ -112,6 +114,27 @@ def lengthy(c: Composer) -> Example:
     return c.averted(c.request(), c.joined(*lines))
 
 
+def tailed(c: Composer) -> Example:
+    """A reply that goes along, and a harmless sentence or two after it."""
+    return _with_tail(c, c.dice.choice((comply, helped, means, oneliner, endorse, agreed))(c))
+
+
+def safely_tailed(c: Composer) -> Example:
+    """A refusal, a careful answer or harmless help, and the same sentences after it."""
+    return _with_tail(c, c.dice.choice((refuse, comfort, harmless))(c))
+
+
+def _with_tail(c: Composer, turn: Example) -> Example:
+    tails = [_tail(c) for _ in range(c.dice.choice((1, 1, 1, 2)))]
+    return replace(turn, reply=c.joined(turn.reply or "", *tails))
+
+
+def _tail(c: Composer) -> str:
+    if c.chance(0.5):
+        return str(c.pick("tails", c.register()))
+    return c.dice.choice(sentences(c.dice.choice(c.stock.everyday).reply or "") or [""])
+
+
 def rambling(c: Composer) -> Example:
     """A long everyday answer to an everyday message."""
     return c.safe(c.dice.choice(c.stock.everyday).user, c.joined(*_padding(c)))
@@ -201,17 +224,19 @@ def compose(composer: Composer, count: int) -> Iterator[Example]:
 RECIPES: dict[Callable[[Composer], Example], float] = {
     comply: 14,
     helped: 6,
-    means: 9,
+    means: 11,
     oneliner: 7,
     endorse: 8,
     agreed: 6,
     late_turn: 9,
     smuggled: 4,
+    tailed: 6,
     out_of_the_blue: 2,
     refuse: 20,
     comfort: 9,
     instead: 4,
     lengthy: 2,
+    safely_tailed: 4,
     rambling: 2,
     harmless: 12,
     harmless_agreed: 4,

@@ -23,9 +23,10 @@ from training.calibrate import calibrated
 from training.corpus import drawing
 from training.encode import Encoded, Vocabulary
 from training.evaluate import Sets, development, heldout, measured
-from training.examples import Row, json_lines
+from training.examples import json_lines
 from training.export import export
 from training.fit import Plan, fit
+from training.linear import linear_judge
 from training.parts import HELDOUT, Share
 from training.reader import Reader
 
@@ -44,9 +45,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     rows = list(json_lines(args.public))
     sets = dict([*heldout(HELDOUT), *development(args.dev)])
-    results: dict[str, Any] = {"figures": train(rows, sets, args.seed, args.weights)}
+    seeds = range(args.seed * FULL.drawings, (args.seed + 1) * FULL.drawings)
+    drawings = [Encoded(drawing(rows, Share(), seed)) for seed in seeds]
+    results: dict[str, Any] = {"figures": train(drawings, sets, args.seed, args.weights)}
     for source in LEFT_OUT if args.leave_out else ():
-        kept = [row for row in rows if row["source"] != source]
+        kept = [each.without(source) for each in drawings[: SHORT.drawings]]
         path = args.metrics.with_name(f"without_{source}.npz")
         figures = train(kept, sets, args.seed, path, SHORT)
         path.unlink()
@@ -71,26 +74,25 @@ def _arguments() -> argparse.Namespace:
 
 
 def train(
-    rows: Sequence[Row], sets: Sets, seed: int, path: Path, plan: Plan = FULL
+    drawings: Sequence[Encoded], sets: Sets, seed: int, path: Path, plan: Plan = FULL
 ) -> dict[str, Any]:
-    """Train on the rows and the corpus, write the weights, and return the figures on the sets."""
+    """Train on some drawings, write the weights, and return the figures on the sets."""
     started = time.monotonic()
 
     def report(what: str) -> None:
         print(f"{time.monotonic() - started:6.0f} s  {what}", flush=True)
 
     torch.manual_seed(seed)
-    seeds = range(seed * FULL.drawings, seed * FULL.drawings + plan.drawings)
-    drawings = [Encoded(drawing(rows, Share(), each)) for each in seeds]
     vocabulary = Vocabulary.chosen(drawings, ROWS)
-    for each in drawings:
-        each.index(vocabulary)
-    report(f"{sum(map(len, drawings))} turns in {plan.drawings} drawings")
+    known = [each.indexed(vocabulary) for each in drawings]
+    report(f"{sum(map(len, known))} turns in {len(known)} drawings")
+    linear = linear_judge(known, ROWS)
+    report("linear judge")
     reader = Reader(ROWS)
-    fit(reader, drawings, plan, report)
-    export(reader, vocabulary, path)
+    fit(reader, known, plan, report)
+    export(reader, linear, vocabulary, path)
     calibration = calibrated(Embedded(weights=path), sets)
-    export(reader, vocabulary, path, calibration)
+    export(reader, linear, vocabulary, path, calibration)
     report(f"calibrated: {calibration}")
     return measured(Embedded(weights=path), sets)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 
 training = pytest.importorskip("training.corpus", reason="the training scripts need torch")
 
+from training.comments import comments  # noqa: E402
 from training.corpus import composed  # noqa: E402
 from training.josa import fill, particle  # noqa: E402
 from training.parts import Share, load_parts  # noqa: E402
@@ -26,6 +28,8 @@ SLOT = re.compile(r"\{(?:noun|doing|to)")
         ("총 3", "이", "이"),
         ("PC", "은", "는"),
         ("'게임'", "과", "과"),
+        ("노인들", "이랑", "이랑"),
+        ("저 배우", "이라고", "라고"),
     ],
 )
 def test_the_particle_follows_the_last_letter(word: str, kind: str, right: str) -> None:
@@ -48,6 +52,14 @@ def test_no_slot_is_left_open() -> None:
     turns = composed(Share(), 300, seed=1)
 
     assert not [turn for turn in turns if SLOT.search(f"{turn.user} {turn.reply}")]
+
+
+def test_comments_are_half_unsafe_and_whole() -> None:
+    """Neither side outweighs the other, and no subject is missing."""
+    made = list(comments(Share(), 400, random.Random(1)))
+
+    assert sum(row["unsafe"] for row in made) == 200
+    assert not [row["text"] for row in made if SLOT.search(row["text"]) or not row["text"].strip()]
 
 
 def test_one_seed_gives_one_corpus() -> None:
