@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from guardrail.errors import ConfigError, InvalidTurnError
+from guardrail.streams import GuardedAsyncStream, GuardedStream
+from guardrail.types import Outcome
 
-if TYPE_CHECKING:
-    from guardrail.guard import Guard
-
-__all__ = ["protected"]
+__all__ = ["Answering", "protected"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _UserOf: TypeAlias = Callable[[tuple[Any, ...], Mapping[str, Any]], str]
 
 
-def protected(handler: F, user: str | None, guard: Guard) -> F:
+class Answering(Protocol):
+    """What decorated handlers ask of a guard, one call for each kind of handler."""
+
+    def answer(self, user: str, reply: Callable[[], Any]) -> Outcome: ...
+    async def aanswer(self, user: str, reply: Callable[[], Awaitable[Any]]) -> Outcome: ...
+    def stream(self, *, user: str, chunks: Iterable[str]) -> GuardedStream[str]: ...
+    def astream(self, *, user: str, chunks: AsyncIterable[str]) -> GuardedAsyncStream[str]: ...
+
+
+def protected(handler: F, user: str | None, guard: Answering) -> F:
     """Return the handler with its replies guarded.
 
     Args:

@@ -14,7 +14,8 @@ from guardrail.evaluation.data import Dataset
 from guardrail.evaluation.differences import Difference, compare
 from guardrail.evaluation.figures import Figures
 from guardrail.evaluation.measures import judgement, measure
-from guardrail.evaluation.report import DataSummary, Mistake, Report, Result
+from guardrail.evaluation.report import Report
+from guardrail.evaluation.results import DataSummary, Mistake, Result
 from guardrail.evaluation.robustness import Rewritten, Robustness, flips
 from guardrail.evaluation.rows import Row
 from guardrail.evaluation.speed import Speed

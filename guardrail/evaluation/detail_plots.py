@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from guardrail.evaluation.figures import Figure as Number
 from guardrail.evaluation.plots import Shown, coloured, legend, styled, svg
-from guardrail.evaluation.report import Result
+from guardrail.evaluation.results import Result
 
 __all__ = ["robustness", "streaming"]
 

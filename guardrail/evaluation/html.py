@@ -11,7 +11,7 @@ from typing import Any
 from guardrail.errors import MissingExtraError
 from guardrail.evaluation import detail_plots, plots
 from guardrail.evaluation.figures import Figure, Figures, shown
-from guardrail.evaluation.report import Report, Result
+from guardrail.evaluation.results import Findings, Result
 from guardrail.evaluation.sheet import Cell, Sheet, cell_text, is_number, named
 from guardrail.evaluation.sheets import sheets
 
@@ -48,7 +48,7 @@ _CAPTIONS = {
 }
 
 
-def html(report: Report) -> str:
+def html(report: Findings) -> str:
     """Return the page."""
     style, script, template = (
         (files("guardrail.evaluation") / name).read_text("utf-8")

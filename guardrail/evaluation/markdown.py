@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from guardrail.errors import ConfigError
-from guardrail.evaluation.report import Report
+from guardrail.evaluation.results import Findings
 from guardrail.evaluation.sheet import Sheet, cell_text
 from guardrail.evaluation.sheets import sheets
 
@@ -17,7 +17,7 @@ END = "<!-- guardrail eval: end -->"
 _BETWEEN = re.compile(rf"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
 
 
-def markdown(report: Report, *, level: int = 2) -> str:
+def markdown(report: Findings, *, level: int = 2) -> str:
     """Return the tables of a report.
 
     Args:
@@ -29,7 +29,7 @@ def markdown(report: Report, *, level: int = 2) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_into(path: Path, report: Report, *, level: int = 3) -> None:
+def write_into(path: Path, report: Findings, *, level: int = 3) -> None:
     """Put the tables into a file, in place of what stands between its two marks.
 
     Raises:

@@ -17,7 +17,7 @@ import numpy as np
 from guardrail.errors import MissingExtraError
 from guardrail.evaluation.curves import Confusion
 from guardrail.evaluation.figures import Figure as Number
-from guardrail.evaluation.report import Result
+from guardrail.evaluation.results import Result
 
 try:
     import matplotlib

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from guardrail.evaluation.card import Published
 from guardrail.evaluation.differences import COMPARED, Difference
 from guardrail.evaluation.figures import NAMES, TITLES, Figure, Figures
-from guardrail.evaluation.report import Report, Result
+from guardrail.evaluation.results import Findings, Result
 from guardrail.evaluation.robustness import Robustness
 from guardrail.evaluation.sheet import Cell, Sheet, group_title, named
 from guardrail.evaluation.streaming import ScheduleFigures
@@ -15,7 +15,7 @@ from guardrail.evaluation.streaming import ScheduleFigures
 __all__ = ["sheets"]
 
 
-def sheets(report: Report) -> list[Sheet]:
+def sheets(report: Findings) -> list[Sheet]:
     """Return all tables that have something to say, in order."""
     every = [
         _data(report),
@@ -33,11 +33,11 @@ def sheets(report: Report) -> list[Sheet]:
     return [sheet for sheet in every if sheet.lines]
 
 
-def _of(result: Result, report: Report) -> str:
+def _of(result: Result, report: Findings) -> str:
     return f": {result.name}" if len(report.results) > 1 else ""
 
 
-def _data(report: Report) -> Sheet:
+def _data(report: Findings) -> Sheet:
     lines: list[list[Cell]] = [
         [one.name, one.rows, one.unsafe, one.there, sum(n for n, _ in one.left_out.values())]
         for one in report.data
@@ -45,7 +45,7 @@ def _data(report: Report) -> Sheet:
     return Sheet("data", "Data", "", ("Data", "Judged", "Unsafe", "Rows", "Left out"), lines)
 
 
-def _main(report: Report) -> Sheet:
+def _main(report: Findings) -> Sheet:
     note = "In percent, with 95 % intervals; unsafe is positive."
     if any(result.published for result in report.results):
         note += " Lines of the card are as its author published them, on 1,000 rows of the set."
@@ -53,7 +53,7 @@ def _main(report: Report) -> Sheet:
     return Sheet("figures", "Figures", note, columns, list(_main_lines(report)))
 
 
-def _main_lines(report: Report) -> Iterator[list[Cell]]:
+def _main_lines(report: Findings) -> Iterator[list[Cell]]:
     for data in report.data:
         for result in report.results:
             yield _line(data.name, result.name, result.on(data.name))
@@ -89,7 +89,7 @@ def _without(figure: Figure | None) -> Figure | None:
     return figure and _alone(figure.value)
 
 
-def _differences(report: Report) -> Sheet:
+def _differences(report: Findings) -> Sheet:
     first = report.results[0].name
     note = (
         f"Each minus {first}, on the same rows, with 95 % intervals of the paired difference; an "
@@ -112,7 +112,7 @@ def _difference_line(one: Difference) -> list[Cell]:
     return [one.data or "all", one.other, one.rows, *figures, one.only_first, one.only_other]
 
 
-def _groups(report: Report) -> Iterator[Sheet]:
+def _groups(report: Findings) -> Iterator[Sheet]:
     for group, parts in report.results[0].groups.items():
         if group == "data" or len(parts) < 2:
             continue
@@ -130,11 +130,11 @@ def _groups(report: Report) -> Iterator[Sheet]:
         yield Sheet(f"by-{group}", group_title(group), note, columns, lines)
 
 
-def _candidate_head(report: Report) -> tuple[str, ...]:
+def _candidate_head(report: Findings) -> tuple[str, ...]:
     return ("Candidate",) if len(report.results) > 1 else ()
 
 
-def _candidate_cell(result: Result, report: Report) -> tuple[str, ...]:
+def _candidate_cell(result: Result, report: Findings) -> tuple[str, ...]:
     return (result.name,) if len(report.results) > 1 else ()
 
 
@@ -149,7 +149,7 @@ def _group_cells(figures: Figures) -> list[Cell]:
     return [figures.rows, figures.unsafe, *(figures.get(name) for name in _IN_GROUPS)]
 
 
-def _at_alarms(report: Report) -> Sheet:
+def _at_alarms(report: Findings) -> Sheet:
     note = "Thresholds on the score alone; `guardrail calibrate` chooses them with their evidence."
     shown_at = {result.name: result.curves.at_alarms for result in report.results if result.curves}
     lines: list[list[Cell]] = [
@@ -162,7 +162,7 @@ def _at_alarms(report: Report) -> Sheet:
     return Sheet("thresholds", title, note, columns, lines)
 
 
-def _confusion(result: Result, report: Report) -> Sheet:
+def _confusion(result: Result, report: Findings) -> Sheet:
     found = result.confusion
     lines: list[list[Cell]] = []
     if found is not None:
@@ -174,7 +174,7 @@ def _confusion(result: Result, report: Report) -> Sheet:
     return Sheet("confusion", title, "Rows.", columns, lines)
 
 
-def _robustness(result: Result, report: Report) -> Sheet:
+def _robustness(result: Result, report: Findings) -> Sheet:
     note = (
         "Rows judged again after each rewriting, where it changes them. Evaded: caught as written, "
         "passes rewritten. Newly blocked: safe, passes as written, blocked rewritten."
@@ -193,7 +193,7 @@ def _robustness_line(one: Robustness) -> list[Cell]:
     return [one.name, one.told, one.rows, *map(_without, figures), one.evaded, one.newly_blocked]
 
 
-def _streaming(result: Result, report: Report) -> Sheet:
+def _streaming(result: Result, report: Findings) -> Sheet:
     note = (
         "Replies played as streams that are judged as they come. Read to block, shown: characters "
         "at the median (95th percentile) of unsafe replies caught. First text: characters that "
@@ -228,7 +228,7 @@ def _spread(median: float | None, p95: float | None) -> str:
     return "–" if median is None or p95 is None else f"{median:.0f} ({p95:.0f})"
 
 
-def _speed(report: Report) -> Sheet:
+def _speed(report: Findings) -> Sheet:
     note = "On this machine: turns a second in batches, milliseconds for one turn at a time."
     lines: list[list[Cell]] = [
         [result.name, one.turns_per_second, one.batch, one.p50_ms, one.p95_ms, one.timed]
@@ -239,7 +239,7 @@ def _speed(report: Report) -> Sheet:
     return Sheet("speed", "Speed", note, columns, lines)
 
 
-def _errors(report: Report) -> Sheet:
+def _errors(report: Findings) -> Sheet:
     note = "These count neither as caught nor as passed; a guard that fails closed blocks them."
     lines: list[list[Cell]] = [
         [result.name, reason, count]
@@ -249,7 +249,7 @@ def _errors(report: Report) -> Sheet:
     return Sheet("errors", "Rows without a verdict", note, ("Candidate", "Why", "Rows"), lines)
 
 
-def _left_out(report: Report) -> Sheet:
+def _left_out(report: Findings) -> Sheet:
     lines: list[list[Cell]] = [
         [one.name, reason, count, where]
         for one in report.data

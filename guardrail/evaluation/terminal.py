@@ -7,7 +7,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from guardrail.evaluation.report import Report
+from guardrail.evaluation.results import Findings
 from guardrail.evaluation.sheet import Sheet, cell_text, is_number
 from guardrail.evaluation.sheets import sheets
 
@@ -20,7 +20,7 @@ _FIRST_TO_GO = (
 )  # fmt: skip
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: Findings, console: Console) -> None:
     """Print all tables; wide ones without intervals, so that they fit."""
     for sheet in sheets(report):
         if sheet.id not in _QUIET:

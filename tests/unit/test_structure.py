@@ -36,7 +36,8 @@ FLOORS = (
     ("classifiers",),
     ("intake",),
     ("pump",),
-    ("streams", "protect"),
+    ("streams",),
+    ("protect",),
     ("guard",),
     ("config", "testing"),
     ("demo", "bench", "doctor", "evaluation"),
@@ -46,7 +47,6 @@ FLOORS = (
 # Imports that go up all the same, and why.
 EXCEPTIONS = {
     ("guard", "config"): "Guard.from_config is the door to the file; it is loaded when called",
-    ("protect", "guard"): "for type checkers only",
 }
 OPTIONAL = (
     *("torch", "transformers", "openai", "fastapi", "langchain", "langchain_core"),
