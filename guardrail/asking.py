@@ -90,18 +90,14 @@ def _method(question: Classify | Categorise, classifier: Classifier) -> Any:
 
 @contextmanager
 def _translating(classifier: Classifier) -> Iterator[None]:
-    """Raise whatever a classifier raises as a `ClassifierError`."""
+    """Raise whatever a classifier raises as a `ClassifierError`.
+
+    Its words stay in the cause: they may quote what is judged, and errors are recorded.
+    """
     try:
         yield
     except ClassifierError:
         raise
     except Exception as error:
-        raise ClassifierError(f"{_said(classifier)} failed: {_said(error)}") from error
-
-
-def _said(thing: object) -> str:
-    """Return what a thing says of itself, or its kind when that fails too."""
-    try:
-        return repr(thing)
-    except Exception:
-        return type(thing).__name__
+        kinds = type(classifier).__name__, type(error).__name__
+        raise ClassifierError("{} failed: {}".format(*kinds)) from error

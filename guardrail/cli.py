@@ -6,8 +6,10 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +43,28 @@ _ConfigOption = Annotated[
 _JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _UNSAFE, _BAD_INPUT = 1, 2
+# Tables that what serves them reads and checks, and the settings that hold them.
+_FULLER = {
+    ("gateway", "records", "telemetry"): "guardrail.integrations.gateway.serving:ServingConfig",
+    ("ray",): "guardrail.integrations.ray_serve.settings:ClusterConfig",
+}
 _BATCH = 64
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(version("guardrail-ko"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -73,7 +96,7 @@ def check(
 ) -> None:
     """Judge one reply, or JSONL from stdin: rows with "user" and "assistant" in, outcomes out.
 
-    The exit code is 1 where something was unsafe, 2 where a row could not be judged.
+    The exit code is 1 where something was unsafe, 2 where something could not be judged.
     """
     guard = Guard.from_config(config)
     if assistant is None and user is None:
@@ -157,11 +180,29 @@ def policy_show(config: _ConfigOption = None, as_json: _JsonOption = False) -> N
 
 @_policy_app.command("validate")
 def policy_validate(path: Annotated[Path, typer.Argument(help="TOML file.")]) -> None:
-    """Check a configuration file."""
+    """Check a configuration file: every table, and that there is such a classifier."""
     from guardrail.config import Config
 
-    Config.load(path)
-    print(f"{path}: ok")
+    config = Config.load(path)
+    unchecked = [*_unchecked(config.classifier.check, ["classifier"])]
+    for tables, settings in _FULLER.items():
+        named = [table for table in tables if getattr(config, table) is not None]
+        if named:
+            unchecked += _unchecked(partial(_load_fully, path, settings), named)
+    print(f"{path}: ok", *unchecked, sep="\n")
+
+
+def _unchecked(check: Callable[[], object], tables: Sequence[str]) -> Iterator[str]:
+    """Check some tables; where that takes an extra that is missing, say so."""
+    try:
+        check()
+    except MissingExtraError as error:
+        yield f"not checked: {', '.join(f'[{table}]' for table in tables)}: {error}"
+
+
+def _load_fully(path: Path, settings: str) -> None:
+    module, _, name = settings.partition(":")
+    getattr(import_module(module), name).load(path)
 
 
 @_policy_app.command("init")
@@ -231,6 +272,8 @@ def _batches(items: Iterable[tuple[int, bytes]], size: int) -> Iterator[list[tup
 
 
 def _exit_code(outcome: Outcome) -> int:
+    if outcome.error is not None:
+        return _BAD_INPUT
     return 0 if outcome.action is Action.ALLOW else _UNSAFE
 
 
@@ -250,4 +293,6 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
 
 def _as_text(outcome: Outcome) -> str:
     score = "-" if outcome.verdict is None else f"{outcome.verdict.score:.3f}"
-    return f"{outcome.action}\tscore {score}\t{outcome.category or '-'}\n{outcome.text}"
+    first = f"{outcome.action}\tscore {score}\t{outcome.category or '-'}"
+    failed = [f"no verdict: {outcome.error}"] if outcome.error else []
+    return "\n".join([first, *failed, outcome.text])

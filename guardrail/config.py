@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -81,6 +82,24 @@ class ClassifierConfig(BaseModel):
             raise ConfigError(f"[classifier] kind = {self.kind!r} is not a Classifier")
         return classifier if self.score_temperature == 1.0 else self._tempered(classifier)
 
+    def check(self) -> None:
+        """Look whether there is such a classifier that takes such arguments; build none.
+
+        Raises:
+            ConfigError: there is not.
+            MissingExtraError: what it needs is not installed.
+        """
+        takes = signature(_load(self.kind))
+        for value in (self.model_extra or {}).values():
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, Mapping) and "kind" in part:
+                    _nested(part).check()
+        try:
+            takes.bind(**(self.model_extra or {}))
+        except TypeError as error:
+            said = f"{error}; it takes {', '.join(takes.parameters)}"
+            raise ConfigError(f"[classifier] kind = {self.kind!r}: {said}") from error
+
     def _tempered(self, classifier: Classifier) -> Classifier:
         from guardrail.classifiers.tempered import Tempered
 
@@ -92,11 +111,15 @@ def _built(argument: Any) -> Any:
     if isinstance(argument, list):
         return [_built(one) for one in argument]
     if isinstance(argument, Mapping) and "kind" in argument:
-        try:
-            return ClassifierConfig(**argument).build()
-        except ValidationError as error:
-            raise ConfigError(_explained(error, "[classifier]")) from error
+        return _nested(argument).build()
     return argument
+
+
+def _nested(table: Mapping[str, Any]) -> ClassifierConfig:
+    try:
+        return ClassifierConfig(**table)
+    except ValidationError as error:
+        raise ConfigError(_explained(error, "[classifier]")) from error
 
 
 class AuditConfig(BaseModel):
@@ -223,8 +246,16 @@ def _plain_or_json(value: Any) -> Any:
 
 
 def _refuse_misspelt_variables() -> None:
-    """Refuse `GUARDRAIL_POLICY_MODE`: nobody would read it, and someone relies on it."""
+    """Refuse `GUARDRAIL_POLICY_MODE` and `GUARDRAIL_POLCY__MODE`, which nobody would read.
+
+    Someone relies on them.
+    """
+    tables = ", ".join(Config.model_fields)
     for variable in os.environ:
+        named, separator, _ = variable.upper().removeprefix(_PREFIX).partition("__")
+        ours = variable.upper().startswith(_PREFIX) and separator
+        if ours and named.lower() not in Config.model_fields:
+            raise ConfigError(f"{variable}: unknown table {named.lower()!r}; known are {tables}")
         for table in Config.model_fields:
             prefix = f"{_PREFIX}{table}_".upper()
             key = variable.upper().removeprefix(prefix)
@@ -238,7 +269,9 @@ def _read(path: Path, *, named_by: str = "") -> dict[str, Any]:
     except OSError as error:
         source = f"{named_by}: " if named_by else ""
         raise ConfigError(f"{source}cannot read {str(path)!r}: {error.strerror}") from error
-    except ValueError as error:  # bad TOML, bad UTF-8
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: it is not UTF-8; save it as UTF-8") from None
+    except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

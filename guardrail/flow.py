@@ -193,9 +193,15 @@ def _checked(answers: Any, kind: type[Any], questions: Sequence[Conversation]) -
         raise answers
     if not isinstance(answers, Sequence) or len(answers) != len(questions):
         raise ClassifierProtocolError(
-            f"expected {len(questions)} answers from the classifier, got {answers!r:.200}"
+            f"expected {len(questions)} answers from the classifier, got {_kind(answers)}"
         )
     for one in answers:
         if not isinstance(one, kind):
-            raise ClassifierProtocolError(f"expected a {kind.__name__}, got {one!r:.200}")
+            raise ClassifierProtocolError(f"expected a {kind.__name__}, got {_kind(one)}")
     return list(answers)
+
+
+def _kind(answer: Any) -> str:
+    """Return what an answer is, but not what is in it: it may quote the conversation."""
+    many = f" of {len(answer)}" if isinstance(answer, Sequence) else ""
+    return f"{type(answer).__name__}{many}"

@@ -54,7 +54,7 @@ class Guard:
     ) -> None:
         self.classifier = _embedded() if classifier is None else _is_a(Classifier, classifier)
         self.policy = Policy() if policy is None else _is_a(Policy, policy)
-        recorder = Recorder(tuple(hooks), _record_text(record_text), self.classifier.name)
+        recorder = Recorder(_hooks(hooks), _record_text(record_text), self.classifier.name)
         self._hands = Hands(self.classifier, recorder)
         self._borrows = False
 
@@ -292,19 +292,31 @@ class Guard:
 
 
 def _all(pairs: Iterable[tuple[str, str]]) -> list[Conversation]:
+    if not isinstance(pairs, Iterable):
+        raise InvalidTurnError(f"expected pairs of user and assistant, got {_kind(pairs)}")
     return [exchange(*_pair(pair)) for pair in pairs]
 
 
 def _pair(pair: tuple[str, str]) -> tuple[str, str]:
     if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-        raise InvalidTurnError(f"expected a pair of user and assistant, got {pair!r:.80}")
+        raise InvalidTurnError(f"expected a pair of user and assistant, got {_kind(pair)}")
     return pair
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__  # and not the value: nobody has judged it
 
 
 def _is_a(kind: type[Any], value: T) -> T:
     if not isinstance(value, kind):
         raise ConfigError(f"expected a {kind.__name__}, got {value!r:.80}")
     return value
+
+
+def _hooks(value: Iterable[Hook]) -> tuple[Hook, ...]:
+    if not isinstance(value, Iterable):
+        raise ConfigError(f"hooks are a list, hooks=[{value!r:.80}]")
+    return tuple(value)
 
 
 def _record_text(value: RecordText | str) -> RecordText:

@@ -28,7 +28,10 @@ class Intake:
 
     def __init__(self, upstream: Iterable[Any], classifier: Classifier) -> None:
         if not isinstance(upstream, Iterable) or isinstance(upstream, str):
-            raise InvalidTurnError(f"chunks must be an iterable of str, not {upstream!r:.80}")
+            raise InvalidTurnError(
+                f"chunks must be an iterable of str, not {type(upstream).__name__}; "
+                "a whole reply goes to check()"
+            )
         self._upstream = upstream
         self._events: Iterator[Any] | None = None
         self._classifier = classifier
@@ -81,7 +84,10 @@ class AsyncIntake:
 
     def __init__(self, upstream: AsyncIterable[Any], classifier: Classifier) -> None:
         if not isinstance(upstream, AsyncIterable):
-            raise InvalidTurnError(f"chunks must be an async iterable of str, not {upstream!r:.80}")
+            raise InvalidTurnError(
+                f"chunks must be an async iterable of str, not {type(upstream).__name__}; "
+                "a whole reply goes to acheck()"
+            )
         self._upstream = upstream
         self._classifier = classifier
         self._arrived: deque[Chunk | End | BaseException] = deque()

@@ -9,10 +9,11 @@ from enum import StrEnum
 from itertools import chain
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from guardrail.errors import ClassifierError
 from guardrail.refusals import FALLBACK, FIELDS, REFUSALS
+from guardrail.settings import Settings
 from guardrail.taxonomy import TITLES
 from guardrail.types import (
     Action,
@@ -133,11 +134,7 @@ def _known_language(value: object) -> object:
     return value
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Texts(_Settings):
+class Texts(Settings):
     """A refusal in each language; a language left out keeps its default."""
 
     ko: _Template | None = None
@@ -152,7 +149,7 @@ def _both(own: Texts, default: Mapping[Language, str]) -> Texts:
     return Texts(ko=own.ko or default[Language.KO], en=own.en or default[Language.EN])
 
 
-class CategoryPolicy(_Settings):
+class CategoryPolicy(Settings):
     """How one category is treated.
 
     Args:
@@ -166,7 +163,7 @@ class CategoryPolicy(_Settings):
     refusal: Texts = Field(default_factory=Texts)
 
 
-class Policy(_Settings):
+class Policy(Settings):
     """What is done about verdicts; every setting has a default that is safe to ship.
 
     Args:
@@ -207,12 +204,13 @@ class Policy(_Settings):
         """Whether the verdict reaches the thresholds.
 
         A category with a threshold of its own is unsafe from there on; the others go by the
-        overall threshold.
+        overall threshold. Below its own threshold the most probable category excuses no more of
+        the score than it accounts for: what is left may not reach the overall threshold.
         """
         own, present = self._own_thresholds, self._present(verdict)
         if not own.keys().isdisjoint(present):
             return True
-        if not present and verdict.top in own:
+        if not present and self._excused(verdict):
             return False
         return verdict.unsafe if self.threshold is None else verdict.score >= self.threshold
 
@@ -296,6 +294,13 @@ class Policy(_Settings):
         return [
             name for name, value in verdict.categories.items() if value >= own.get(name, _PRESENT)
         ]
+
+    def _excused(self, verdict: Verdict) -> bool:
+        """Whether the score is of a category that is short of its own threshold."""
+        if verdict.top is None or verdict.top not in self._own_thresholds:
+            return False
+        overall = _PRESENT if self.threshold is None else self.threshold
+        return verdict.score - verdict.categories[verdict.top] < overall
 
     def _decisive(self, verdict: Verdict) -> tuple[Category | None, OnUnsafe]:
         """Return the category that decides, and what it gets: of those present, the strictest.

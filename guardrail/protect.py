@@ -48,6 +48,8 @@ def protected(handler: F, user: str | None, guard: Answering) -> F:
     if isinstance(handler, (staticmethod, classmethod)):
         inner = protected(handler.__func__, user, guard)
         return cast("F", type(handler)(inner))
+    if isinstance(handler, type):
+        raise ConfigError(f"{handler!r} is a class: decorate the method of it that replies")
     if not callable(handler):
         raise ConfigError(f"{handler!r} cannot be called, so it has no replies to guard")
     user_of = _first_text(handler) if user is None else _argument(handler, user)

@@ -96,7 +96,7 @@ class GuardedAsyncStream(_Stream, Generic[E]):
 
 def _read(chunk: str) -> tuple[Lane, str]:
     if not isinstance(chunk, str):
-        raise InvalidTurnError(f"a chunk must be a str, not {type(chunk).__name__}: {chunk!r:.80}")
+        raise InvalidTurnError(f"a chunk must be a str, not {type(chunk).__name__}")
     return 0, chunk
 
 

@@ -117,7 +117,7 @@ def question(user: str, history: Iterable[Turn] = ()) -> Conversation:
     for turn in earlier:
         if not isinstance(turn, Turn):
             raise InvalidTurnError(
-                f"history holds {turn!r:.80}; it should hold Turn(role, content)"
+                f"history holds {type(turn).__name__}; it should hold Turn(role, content)"
             )
     return (*earlier, Turn(Role.USER, user))
 

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from guardrail.settings import Settings
 
 __all__ = ["Cut", "Window", "sentence_end"]
 
@@ -30,7 +32,7 @@ class Cut:
     show: int
 
 
-class Window(BaseModel):
+class Window(Settings):
     """How a streamed reply is judged while it grows.
 
     The first check comes early, so that text appears soon; each later one waits until the reply
@@ -46,8 +48,6 @@ class Window(BaseModel):
             held until a later check decides. None goes by the policy alone, as the end does.
         in_a_row: unsafe prefixes in a row that end the stream.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     first: Annotated[int, Field(ge=1)] = 32
     growth: Annotated[float, Field(gt=0.0)] = 0.5

@@ -65,8 +65,10 @@ class Rule:
         is_own = np.array([category in self.own for category in CATEGORIES])
         present = rows.categories >= least  # False where not known
         known = ~np.isnan(rows.categories).all(1)
-        top = np.argmax(np.nan_to_num(rows.categories, nan=-1.0), axis=1)
-        passed_by_own = known & is_own[top] & ~present.any(1)
+        categories = np.nan_to_num(rows.categories, nan=-1.0)
+        top = np.argmax(categories, axis=1)
+        accounted_for = rows.score - categories.max(1) < self.threshold
+        passed_by_own = known & is_own[top] & ~present.any(1) & accounted_for
         found: Bools = present[:, is_own].any(1) | (overall & ~passed_by_own)
         return found
 

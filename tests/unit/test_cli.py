@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -124,7 +125,7 @@ def test_a_classifier_that_fails_is_not_safe(cli: Cli, config: Path) -> None:
     config.write_text(CONFIG + "delay = 1\n[policy]\ntimeout = 0.01")
     done = cli("check", "--user", "hi", "--assistant", "fine", "--json")
 
-    assert (done.code, done.rows[0]["action"], done.rows[0]["unsafe"]) == (1, "replace", None)
+    assert (done.code, done.rows[0]["action"], done.rows[0]["unsafe"]) == (2, "replace", None)
     assert "in time" in done.rows[0]["error"]
 
 
@@ -133,7 +134,15 @@ def test_a_reply_let_through_in_error_is_not_safe(cli: Cli, config: Path) -> Non
     config.write_text(CONFIG + 'delay = 1\n[policy]\ntimeout = 0.01\non_error = "open"')
     done = cli("check", "--user", "hi", "--assistant", "fine", "--json")
 
-    assert (done.code, done.rows[0]["action"]) == (1, "flag")
+    assert (done.code, done.rows[0]["action"]) == (2, "flag")
+
+
+def test_a_person_is_told_why_nothing_was_judged(cli: Cli, config: Path) -> None:
+    """A refusal by itself looks like a block."""
+    config.write_text(CONFIG + "delay = 1\n[policy]\ntimeout = 0.01")
+    done = cli("check", "--user", "hi", "--assistant", "fine")
+
+    assert (done.code, "in time" in done.out.splitlines()[1]) == (2, True)
 
 
 # Many rows
@@ -245,6 +254,47 @@ def test_the_settings_as_json_are_the_same(cli: Cli) -> None:
 def test_a_good_file_is_valid(cli: Cli, config: Path) -> None:
     """It is named."""
     assert cli("policy", "validate", str(config)).out == f"{config}: ok\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('[classifier]\nkind = "nope.mod:Class"', "No module named 'nope'"),
+        ('[classifier]\nkind = "remote"', "missing a required argument: 'base_url'"),
+        ('[classifier]\nkind = "embedded"\nfoo = 1', "unexpected keyword argument 'foo'"),
+        (
+            '[classifier]\nkind = "fallback"\nclassifiers = [{kind = "embedded", foo = 1}]',
+            "unexpected keyword argument 'foo'",
+        ),
+        ('[gateway]\nport = "x"', "gateway.port = 'x'"),
+        ("[gateway]\nportt = 1", "unknown key 'gateway.portt'; known are .*port"),
+        ("[records]\nkeep_dayz = 1", "unknown key 'records.keep_dayz'; known are keep_days"),
+        ("[telemetry]\nx = 1", "unknown key 'telemetry.x'"),
+        ("[ray]\nx = 1", "unknown key 'ray.x'"),
+    ],
+)
+def test_every_table_is_validated(cli: Cli, config: Path, table: str, message: str) -> None:
+    """Those too that only the gateway or the cluster reads."""
+    config.write_text(table)
+    done = cli("policy", "validate", str(config))
+
+    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert re.search(message, done.err)
+
+
+@pytest.mark.parametrize("library", ["sqlalchemy", "fastapi", "aiohttp"])
+def test_what_cannot_be_validated_here_is_named(config: Path, library: str) -> None:
+    """A file may be written on another machine than it is for."""
+    config.write_text("[gateway]\nport = 1")
+    code = f"import sys; sys.modules[{library!r}] = None; from guardrail.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "policy", "validate", str(config)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "not checked: [gateway]: " in done.stdout
 
 
 @pytest.mark.parametrize("text", ["[policy]\nmode = 1", "[classifier]\nkind = 'embeded'", "["])

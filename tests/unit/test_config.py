@@ -282,6 +282,7 @@ def test_a_message_names_the_file_the_key_and_what_is_right(
         ("GUARDRAIL_POLICY__CATEGORIES__O1__THRESHOLD", "7", "policy.categories.O1.threshold"),
         ("GUARDRAIL_POLICY__CATEGORIES__O7__ACTION", "x", "unknown key 'policy.categories.O7'"),
         ("GUARDRAIL_POLICY_MODE", "x", "unknown variable; write GUARDRAIL_POLICY__MODE"),
+        ("GUARDRAIL_POLCY__MODE", "x", "unknown table 'polcy'; known are .*policy"),
         ("GUARDRAIL_CONFIG", "/no/such/file", "cannot read '/no/such/file'"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from guardrail import ConfigError, Guard, GuardrailError, InvalidTurnError, Verdict
+from guardrail import ConfigError, Guard, GuardrailError, InvalidTurnError, Policy, Verdict
 from guardrail.testing import ListHook, StubClassifier
 from tests.conftest import Answering, Mode
 
@@ -35,6 +35,47 @@ def test_a_classifier_is_one(classifier: Any) -> None:
     """A classifier's class, or a function, is refused when the guard is made."""
     with pytest.raises(ConfigError):
         Guard(classifier)
+
+
+def test_hooks_are_many() -> None:
+    """One hook by itself is refused when the guard is made."""
+    with pytest.raises(ConfigError, match=r"hooks=\["):
+        Guard(StubClassifier(), hooks=print)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pairs", [None, 3, [{"assistant": "SECRET"}], ["SECRET"], [("SECRET",)]])
+def test_pairs_are_pairs(pairs: Any) -> None:
+    """What is none is refused, and not repeated: nobody has judged it."""
+    with pytest.raises(InvalidTurnError) as caught:
+        Guard(StubClassifier()).check_many(pairs)
+
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("chunks", ["SECRET", 3, [{"content": "SECRET"}]])
+def test_chunks_are_texts(chunks: Any) -> None:
+    """A whole reply is no stream, and nothing of it is in the error that says so."""
+    with pytest.raises(InvalidTurnError) as caught:
+        list(Guard(StubClassifier()).stream(user="q", chunks=chunks))
+
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mode": "montor"}, "mode = 'montor': .*'enforce' or 'monitor'"),
+        ({"thresold": 0.3}, "unknown setting 'thresold'; known are mode, threshold"),
+        ({"categories": {"O1": {"threshold": 7}}}, "categories.O1.threshold = 7"),
+        ({"window": {"first": 0}}, "window.first = 0"),
+    ],
+)
+def test_a_wrong_policy_is_an_error_of_ours(settings: Any, message: str) -> None:
+    """It names the setting, and what would be right, in one line."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        Policy(**settings)
+
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("policy", [{"mode": "monitor"}, "guardrail.toml"])
@@ -86,3 +127,28 @@ def test_a_record_names_the_classifier(mode: Mode) -> None:
     mode.check(Guard(Answering([SAFE]), hooks=[hook]), "text")
 
     assert hook.records[0].classifier == "Answering"
+
+
+class Quoting(StubClassifier):
+    """Fails in words that quote what it was asked about, or answers with them."""
+
+    def __init__(self, answer: Any = None) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def classify_many(self, conversations: Any) -> Any:
+        if self.answer is None:
+            raise ValueError(conversations[0][-1].content)
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [None, ["SECRET"], "SECRET", {"SECRET": 1}])
+def test_an_error_quotes_nothing(mode: Mode, answer: Any) -> None:
+    """It is in every record, also where records hold no text; the words are in its cause."""
+    hook = ListHook()
+    outcome = mode.check(Guard(Quoting(answer), hooks=[hook]), "SECRET")
+
+    assert outcome.blocked
+    assert "SECRET" not in f"{outcome.error} {hook.records[0].to_json()}"
+    if answer is None:
+        assert "SECRET" in str(outcome.error.__cause__)

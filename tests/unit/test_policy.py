@@ -70,6 +70,12 @@ def test_a_category_may_have_a_higher_threshold() -> None:
     assert not treated(O1={"threshold": 0.95}).finds_unsafe(verdict(0.9, O1=0.9, O2=0.1))
 
 
+@pytest.mark.parametrize("known", [{"O5": 0.02}, {"O5": 0.45}, {"O5": 0.45, "O3": 0.44}])
+def test_a_lenient_category_excuses_only_what_it_accounts_for(known: dict[str, float]) -> None:
+    """A reply that is surely unsafe does not pass because nobody can say in which way."""
+    assert treated(O5={"threshold": 0.8}).finds_unsafe(verdict(0.99, **known))
+
+
 def test_a_lenient_category_does_not_cover_for_another() -> None:
     """Where a second category is present as well, the overall threshold holds."""
     assert treated(O1={"threshold": 0.95}).finds_unsafe(verdict(0.97, O1=0.9, O3=0.89))

@@ -254,6 +254,16 @@ def test_what_cannot_be_called_is_refused(guard: Guard, thing: Any) -> None:
         guard.protect(thing)
 
 
+def test_a_class_is_refused(guard: Guard) -> None:
+    """Its name would stand for a function from then on."""
+
+    class Bot:
+        """Replies in a method."""
+
+    with pytest.raises(ConfigError, match="decorate the method"):
+        guard.protect(Bot)
+
+
 def test_signature_docstring_and_name_are_kept(mode: Mode, guard: Guard) -> None:
     """Frameworks read them."""
 

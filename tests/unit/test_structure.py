@@ -21,11 +21,11 @@ ROOT = Path(guardrail.__file__).parent
 # `classifiers`, whose modules stand on floors of their own.
 FLOORS = (
     ("errors",),
-    ("types",),
+    ("types", "settings"),
     ("taxonomy", "workers", "refusals", "window", "masking", "deadline"),
     ("prompt", "policy"),
     ("audit", "classifiers.base"),
-    ("classifiers.windows",),
+    ("classifiers.windows", "classifiers.tokens"),
     ("classifiers.labelled",),
     ("flow", "growing"),
     ("gate",),

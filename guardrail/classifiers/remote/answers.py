@@ -127,11 +127,10 @@ def _parsed(content: bytes) -> _Answer:
     try:
         return _Answer.model_validate_json(content)
     except ValidationError as error:
-        said = content[:40].decode("utf-8", "replace")
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ClassifierUnavailable(
-            f"the server's answer is not the API's ({place}: {first['msg']}): {said!r}; check "
+            f"the server's answer is not the API's ({place}: {first['msg']}); check "
             "base_url (it ends in /v1)"
         ) from None
 

@@ -89,7 +89,8 @@ def specials(engine: Engine, body: Mapping[str, Any]) -> list[int]:
 def with_context(local: KoSafeGuard, tokens: int) -> KoSafeGuard:
     """Return the local engine with a shorter context; it shares everything else."""
     narrow = copy.copy(local)
-    narrow._context_tokens = tokens
+    narrow._prompts = copy.copy(local._prompts)
+    narrow._prompts._limit = tokens
     return narrow
 
 

@@ -1,0 +1,50 @@
+"""Settings that are checked as they are made, and say in one sentence what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from guardrail.errors import ConfigError
+
+if TYPE_CHECKING:  # it has no public name
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+__all__ = ["Settings"]
+
+
+class _Explaining(ModelMetaclass):
+    """Makes the calls of a class raise `ConfigError`.
+
+    Settings inside of others, in a file say, are not made by calls: whoever reads the file names
+    the place too.
+    """
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: N805 - of a metaclass
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_explained(cls, one) for one in error.errors())) from None
+
+
+class Settings(BaseModel, metaclass=_Explaining):
+    """Base of settings: they never change, and take no names that they do not know.
+
+    Raises:
+        ConfigError: at a call; it names the setting and what would be right.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def _explained(kind: Any, error: Mapping[str, Any]) -> str:
+    name = ".".join(str(key) for key in error["loc"])
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        known = ", ".join(kind.model_fields)
+        return f"{kind.__name__}: unknown setting {name!r}; known are {known}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{kind.__name__}: {name} = {error['input']!r:.80}: {message}"
