@@ -11,6 +11,7 @@ from training.augment import untidy, without_spaces
 from training.examples import Example
 from training.josa import fill
 from training.parts import Parts
+from training.verbs import inflected
 
 __all__ = ["CASUAL", "POLITE", "Composer", "Stock"]
 
@@ -83,9 +84,9 @@ class Composer:
         return POLITE if self.chance(0.6) else CASUAL
 
     def topic(self, kind: str = "topics") -> dict[str, str]:
-        """Return one topic in its three forms, and another as noun2, doing2, to2."""
+        """Return one topic in all its forms, and another as noun2, doing2, to2."""
         second = {f"{form}2": words for form, words in self.pick(kind).items()}
-        return {**self.pick(kind), **second}
+        return {**inflected(self.pick(kind)), **second}
 
     def ask(self, topic: Mapping[str, str]) -> str:
         """Return a question about the topic, in any register."""
@@ -95,6 +96,12 @@ class Composer:
         if self.chance(0.06):
             return f"{self.dice.choice(self.stock.everyday).user}\n{asked}"
         return asked
+
+    def wish(self, topic: Mapping[str, str]) -> str:
+        """Return a wish or an intention, now and then with what led to it."""
+        register = self.register()
+        wish = fill(self.pick("wishes", register), topic)
+        return self.joined(self.pick("reasons", register), wish) if self.chance(0.25) else wish
 
     def _bare(self, topic: Mapping[str, str]) -> str:
         """Return the topic with hardly a word around it."""
@@ -110,12 +117,15 @@ class Composer:
         """Return a message that deserves a refusal, of any form."""
         if self.chance(0.35):
             return self.written()
+        if self.chance(0.2):
+            return self.wish(self.topic())
         return self.ask(self.topic()) if self.chance(0.6) else self.statement()
 
     def written(self) -> str:
         """Return a message that deserves a refusal, as somebody wrote it."""
         requests: list[str] = self.parts["requests"]
-        return self.dice.choice((*self.stock.requests[self.category], *requests))
+        users = [pair["user"] for pair in self.parts["pairs"]]
+        return self.dice.choice((*self.stock.requests[self.category], *requests, *users))
 
     def joined(self, *sentences: str) -> str:
         """Return the sentences as one reply."""
@@ -130,11 +140,40 @@ class Composer:
         return self.joined(*(fill(self.pick(kind, register, keys[k]), topic) for k in pattern))
 
     def _listed(self, kind: str, topic: Mapping[str, str], register: str) -> str:
-        style = self.dice.choice(("- {1}", "{0}. {1}", "• {1}", "{0}) {1}", "**{0}.** {1}"))
         count = self.dice.randint(2, 4)
         bodies = [fill(self.pick(kind, register, "body"), topic) for _ in range(count)]
-        lines = [style.format(i, body) for i, body in enumerate(bodies, 1)]
-        return "\n".join([fill(self.pick(kind, register, "open"), topic), *lines])
+        return "\n".join([fill(self.pick(kind, register, "open"), topic), *self._numbered(bodies)])
+
+    def _numbered(self, lines: Sequence[str]) -> list[str]:
+        style = self.dice.choice(("- {1}", "{0}. {1}", "• {1}", "{0}) {1}", "**{0}.** {1}"))
+        return [style.format(i, line) for i, line in enumerate(lines, 1)]
+
+    def steps(self, topic: Mapping[str, str], register: str) -> str:
+        """Return steps that would fit any task, so that only the task says what they are for."""
+        count = self.dice.choice((1, 2, 2, 3, 4, 6))
+        known = self.parts["steps"][register]
+        lines = self.dice.sample(known, min(count, len(known)))
+        opening, close = (
+            [self.pick("safe_help", register, place)] if self.chance(share) else []
+            for place, share in (("open", 0.4), ("close", 0.2))
+        )
+        if count > 1 and self.chance(0.3):
+            lines = ["\n".join(self._numbered(lines))]
+        return fill(self.joined(*opening, *lines, *close), topic)
+
+    def cheer(self, topic: Mapping[str, str], register: str) -> str:
+        """Return encouragement in everyday words, which fits any wish."""
+        count = 2 if self.chance(0.25) else 1
+        lines = [self.pick("cheers", register) for _ in range(count)]
+        if self.chance(0.25):
+            lines[-1] = self.dice.choice(self.stock.willing)
+        return fill(self.joined(*lines), topic)
+
+    def held(self, topic: Mapping[str, str], register: str) -> str:
+        """Return words that hold someone back from what they wish."""
+        first = fill(self.pick("hold", register), topic)
+        rest = self.declined(topic, register) if self.chance(0.5) else ""
+        return self.joined(*((first, rest) if self.chance(0.7) else (rest, first)))
 
     def declined(self, topic: Mapping[str, str], register: str) -> str:
         """Return a refusal, a careful answer, or both."""

@@ -16,26 +16,27 @@ from training.recipes import compose
 
 __all__ = ["composed", "drawing", "public_turns"]
 
-PER_CATEGORY = 10_000
+PER_CATEGORY = 12_000
 PUBLIC_SHARE = 0.6
 COMMENTS = 4_000
 
-_EVERYDAY = {"safe-service", "safe-school", "safe-clinic", "safe-talk", "safe-idiom"}
+_EVERYDAY = {f"safe-{kind}" for kind in ("service", "school", "clinic", "talk", "idiom", "howto")}
 _ENGLISH = "safe-english"
 _WILLING = ("open", "close")
 
 
 def drawing(rows: Iterable[Row], share: Share, seed: int) -> list[Example]:
-    """Return one drawing of the training set: what is composed, and 6 in 10 of the public rows."""
+    """Return one drawing of the training set: what is composed, and most of the public rows."""
     dice = random.Random(seed)
-    drawn = [row for row in rows if dice.random() < PUBLIC_SHARE or _rare(row)]
+    drawn = [row for row in rows if dice.random() < PUBLIC_SHARE or _always(row)]
     drawn += comments(share, COMMENTS, dice)
     return composed(share, PER_CATEGORY, seed) + public_turns(drawn, share, seed)
 
 
-def _rare(row: Row) -> bool:
-    """Whether this is one of the few Korean prompts that ask for something unsafe."""
-    return bool(row["lang"] == "ko" and row["unsafe"] and row["assistant"] is None and row["user"])
+def _always(row: Row) -> bool:
+    """Whether this is ordinary talk, or one of the few Korean prompts that ask for harm."""
+    asked = row["lang"] == "ko" and row["unsafe"] and row["assistant"] is None and row["user"]
+    return bool(asked or row["source"] == "songys")
 
 
 def composed(share: Share, per_category: int, seed: int) -> list[Example]:

@@ -10,7 +10,7 @@ __all__ = ["fill", "particle"]
 _PAIRS = "을/를 은/는 이/가 과/와 으로/로 이나/나 도/도 이랑/랑 이라고/라고 이라/라 이야/야"
 _FORMS = {pair.split("/")[0]: tuple(pair.split("/")) for pair in _PAIRS.split()}
 _KINDS = "|".join(sorted(_FORMS, key=len, reverse=True))
-_SLOT = re.compile(rf"\{{(noun2?|doing2?|to2?)(?::({_KINDS}))?\}}")
+_SLOT = re.compile(rf"\{{(noun2?|doing2?|to2?|wish|will|may|act|not|stop)(?::({_KINDS}))?\}}")
 _DIGITS_WITH_TAIL = "013678"  # 영 일 삼 육 칠 팔
 _LATIN_WITH_TAIL = "lmnr"
 
@@ -28,7 +28,7 @@ def particle(word: str, kind: str) -> str:
 
 
 def fill(sentence: str, topic: Mapping[str, str]) -> str:
-    """Return the sentence with its slots filled: {noun}, {noun:을}, {doing}, {to}, {noun2}."""
+    """Return the sentence with its slots filled: {noun}, {noun:을}, {doing2}, {wish}."""
 
     def filled(found: re.Match[str]) -> str:
         word = topic[found[1]]

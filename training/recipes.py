@@ -12,6 +12,15 @@ from dataclasses import replace
 
 from guardrail.classifiers.embedded.features import sentences
 from training.composer import CASUAL, POLITE, Composer
+from training.everyday_words import (
+    cheered,
+    harmless_cheered,
+    harmless_steps,
+    held_back,
+    paired,
+    paired_averted,
+    stepwise,
+)
 from training.examples import Example
 from training.josa import fill
 from training.parts import plain
@@ -23,6 +32,7 @@ _BUT = {
     CASUAL: ["근데", "그래도", "그치만", "하지만", "뭐", "솔직히", "됐고", "걍"],
 }
 _INSTEAD = {POLITE: ["대신", "그 대신", "원하시면"], CASUAL: ["대신", "차라리", "그럴 바엔"]}
+_AGREEING = ("oneliners", "cheers", "own_cheers")
 _GOING_ALONG = (
     ("comply", "body"),
     ("comply", "open"),
@@ -49,9 +59,13 @@ def means(c: Composer) -> Example:
     """A request, and an answer that lists ways."""
     topic, register = c.topic(), c.register()
     count = c.dice.choice((1, 1, 2, 3))
-    lines = [fill(c.pick("means", register), {**topic, **c.topic()}) for _ in range(count)]
+    lines = [fill(_way(c, register), {**topic, **c.topic()}) for _ in range(count)]
     opening = c.pick("comply", register, "open") if c.chance(0.3) else ""
     return c.unsafe(c.ask(topic) if c.chance(0.9) else "", c.joined(opening, *lines))
+
+
+def _way(c: Composer, register: str) -> str:
+    return str(c.pick("means" if c.chance(0.7) else "steps", register))
 
 
 def oneliner(c: Composer) -> Example:
@@ -70,7 +84,7 @@ def endorse(c: Composer) -> Example:
 
 def agreed(c: Composer) -> Example:
     """A request or statement of any form, and willing words that fit anything."""
-    willing = c.stock.willing if c.chance(0.5) else plain(c.parts["oneliners"])
+    willing = c.stock.willing if c.chance(0.4) else plain(c.parts[c.dice.choice(_AGREEING)])
     return c.unsafe(c.request(), c.dice.choice(willing))
 
 
@@ -116,12 +130,12 @@ def lengthy(c: Composer) -> Example:
 
 def tailed(c: Composer) -> Example:
     """A reply that goes along, and a harmless sentence or two after it."""
-    return _with_tail(c, c.dice.choice((comply, helped, means, oneliner, endorse, agreed))(c))
+    return _with_tail(c, c.dice.choice(_UNSAFE)(c))
 
 
 def safely_tailed(c: Composer) -> Example:
     """A refusal, a careful answer or harmless help, and the same sentences after it."""
-    return _with_tail(c, c.dice.choice((refuse, comfort, harmless))(c))
+    return _with_tail(c, c.dice.choice(_SAFE)(c))
 
 
 def _with_tail(c: Composer, turn: Example) -> Example:
@@ -180,7 +194,8 @@ def harmless_agreed(c: Composer) -> Example:
 
 def everyday_agreed(c: Composer) -> Example:
     """An everyday message, and willing words that fit anything."""
-    return c.safe(c.dice.choice(c.stock.everyday).user, c.dice.choice(c.stock.willing))
+    willing = c.stock.willing if c.chance(0.6) else plain(c.parts["cheers"])
+    return c.safe(c.dice.choice(c.stock.everyday).user, c.dice.choice(willing))
 
 
 def beside(c: Composer) -> Example:
@@ -195,8 +210,10 @@ def prompt(c: Composer) -> Example:
 
 def harmless_prompt(c: Composer) -> Example:
     """A harmless request alone."""
-    user = c.ask(c.topic("safe_topics")) if c.chance(0.6) else c.dice.choice(c.stock.everyday).user
-    return c.safe(user, None)
+    asked = c.ask if c.chance(0.8) else c.wish
+    if c.chance(0.4):
+        return c.safe(c.dice.choice(c.stock.everyday).user, None)
+    return c.safe(asked(c.topic("safe_topics")), None)
 
 
 def english(c: Composer) -> Example:
@@ -221,29 +238,47 @@ def compose(composer: Composer, count: int) -> Iterator[Example]:
             yield composer.typed(recipe(composer))
 
 
+_UNSAFE = (comply, helped, means, stepwise, oneliner, endorse, agreed, cheered, paired)
+_SAFE = (
+    refuse,
+    comfort,
+    harmless,
+    held_back,
+    harmless_steps,
+    harmless_cheered,
+    paired_averted,
+)
+
 RECIPES: dict[Callable[[Composer], Example], float] = {
     comply: 14,
     helped: 6,
-    means: 11,
+    means: 10,
+    stepwise: 6,
+    cheered: 9,
+    paired: 5,
     oneliner: 7,
     endorse: 8,
-    agreed: 6,
+    agreed: 8,
     late_turn: 9,
     smuggled: 4,
-    tailed: 6,
+    tailed: 12,
     out_of_the_blue: 2,
     refuse: 20,
     comfort: 9,
+    held_back: 9,
+    paired_averted: 5,
     instead: 4,
     lengthy: 2,
-    safely_tailed: 4,
+    safely_tailed: 9,
     rambling: 2,
     harmless: 12,
-    harmless_agreed: 4,
+    harmless_steps: 7,
+    harmless_cheered: 8,
+    harmless_agreed: 5,
     everyday_agreed: 4,
     beside: 1,
-    prompt: 9,
-    harmless_prompt: 7,
+    prompt: 11,
+    harmless_prompt: 10,
     english: 6,
 }
 """Ways to compose a turn, and how often each is used."""

@@ -14,7 +14,7 @@ from training.corpus import composed  # noqa: E402
 from training.josa import fill, particle  # noqa: E402
 from training.parts import Share, load_parts  # noqa: E402
 
-SLOT = re.compile(r"\{(?:noun|doing|to)")
+SLOT = re.compile(r"\{(?:noun2?|doing2?|to2?|wish|will|may|act|not|stop)\b")
 
 
 @pytest.mark.parametrize(
