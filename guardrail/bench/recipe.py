@@ -102,11 +102,9 @@ class BareForward:
 
     @torch.inference_mode()
     def _forward(self, ids: Sequence[int]) -> Tensor:
-        out = self._model(
-            input_ids=torch.tensor([list(ids)], device=self._model.device),
-            past_key_values=self._cache,
-            logits_to_keep=1,
-        )
+        tokens = torch.tensor([list(ids)], device=self._model.device)
+        # The cache by its place: transformers 5.24 renamed it.
+        out = self._model(tokens, None, None, self._cache, logits_to_keep=1)
         logits: Tensor = out.logits[:, -1]
         return logits
 

@@ -109,11 +109,14 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
 
 
 def create_tables(engine: Engine) -> None:
-    """Create what is missing, columns of older tables too; another process may do the same."""
-    try:
-        _create(engine)
-    except (OperationalError, ProgrammingError, IntegrityError):
-        _create(engine)
+    """Create what is missing, columns of older tables too; other processes may do the same.
+
+    Who comes second with one of these finds it there the next time, so that each is lost but once.
+    """
+    for _ in RECORDS.columns:
+        with suppress(OperationalError, ProgrammingError, IntegrityError):
+            return _create(engine)
+    return _create(engine)
 
 
 def _create(engine: Engine) -> None:

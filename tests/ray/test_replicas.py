@@ -9,7 +9,7 @@ from itertools import islice
 
 import pytest
 
-from guardrail import Category, Guard, Policy, Turn
+from guardrail import Category, Guard, Policy, Turn, Verdict
 from guardrail.deadline import within
 from guardrail.errors import ClassifierError, ClassifierTimeout, ClassifierUnavailable
 from guardrail.integrations.ray_serve import Replicas
@@ -70,6 +70,7 @@ async def judges_of(replicas: Replicas, conversations: list[Conversation]) -> li
 
 def test_a_growing_reply_stays_with_one_replica(cluster: Cluster) -> None:
     """Its prefix is in that one's cache; other conversations go elsewhere."""
+    cluster.judges()  # both are up
     reply = "환불은 영업일로 사흘쯤 걸려요."
     history = [Turn(Role.USER, "안녕"), Turn(Role.ASSISTANT, "안녕하세요")]
     growing = [
@@ -83,14 +84,17 @@ def test_a_growing_reply_stays_with_one_replica(cluster: Cluster) -> None:
 
 
 def test_a_busy_home_is_left(cluster: Cluster) -> None:
-    """One conversation that is asked about by all at once does not wait for one replica."""
+    """One conversation that everybody asks about does not wait for one replica."""
     cluster.judges()  # both are up
+    texts = ["sleep:3", *map(str, range(100))]
 
     async def ask() -> set[str]:
-        home = asyncio.create_task(cluster.replicas.aclassify(exchange("모두의 질문", "sleep:2")))
-        await asyncio.sleep(0.3)
-        calls = (cluster.replicas.aclassify(exchange("모두의 질문", str(n))) for n in range(40))
-        return {verdict.classifier for verdict in await asyncio.gather(home, *calls)}
+        calls: list[asyncio.Task[Verdict]] = []
+        for text in texts:
+            call = cluster.replicas.aclassify(exchange("모두의 질문", text))
+            calls.append(asyncio.create_task(call))
+            await asyncio.sleep(0.02)  # a load is known once calls are sent, not before
+        return {verdict.classifier for verdict in await asyncio.gather(*calls)}
 
     assert len(asyncio.run(ask())) == 2
 

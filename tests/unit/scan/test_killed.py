@@ -26,12 +26,18 @@ from .helpers import bad, found, judge, lines, turns, write
 
 ROOT = Path(__file__).parents[3]
 FALLING = ClassifierConfig(kind="tests.unit.scan.judges:Falling", lasts=2000)
+COMMAND = """
+import signal
+from guardrail.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+main()
+"""
 SLOW = "guardrail.testing:StubClassifier,unsafe=BAD,delay=0.01"
 
 
 def started(place: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
     """Run the command in a process of its own."""
-    command = ["-c", "from guardrail.cli import main; main()", "scan", str(place), str(out)]
+    command = ["-c", COMMAND, "scan", str(place), str(out)]
     return subprocess.Popen(
         [sys.executable, *command, *options],
         cwd=ROOT,
