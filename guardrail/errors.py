@@ -21,6 +21,7 @@ __all__ = [
     "InvalidTurnError",
     "MissingExtraError",
     "UnguardedCall",
+    "causes",
 ]
 
 
@@ -65,3 +66,12 @@ class ClassifierProtocolError(ClassifierError):
 
 class ClassifierUnavailable(ClassifierError):
     """The classifier cannot work here and now; the message says what to do."""
+
+
+def causes(error: BaseException | None) -> list[BaseException]:
+    """Return an error and what led to it, the innermost first."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain[::-1]

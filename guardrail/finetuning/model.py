@@ -11,7 +11,12 @@ from typing import Any
 import torch
 
 from guardrail.classifiers.kosafeguard.failures import while_loading
-from guardrail.classifiers.kosafeguard.load import load, load_tokenizer, refuse_unpackable
+from guardrail.classifiers.kosafeguard.load import (
+    is_out_of_reach,
+    load,
+    load_tokenizer,
+    refuse_unpackable,
+)
 from guardrail.classifiers.kosafeguard.places import Place, base_of, place_of
 from guardrail.errors import ConfigError, MissingExtraError
 from guardrail.finetuning.packing import prepare
@@ -81,7 +86,9 @@ class Shape:
         from transformers import AutoConfig
 
         try:
-            config = AutoConfig.from_pretrained(place.name, revision=place.revision)
+            config = AutoConfig.from_pretrained(
+                place.name, revision=place.revision, local_files_only=is_out_of_reach(place)
+            )
             dtype = config.dtype
             context = int(config.max_position_embeddings)
         except Exception as error:  # the hub, the files, the network: whatever went wrong is told
@@ -171,4 +178,11 @@ def _files_of(place: Place, patterns: list[str]) -> Path:
         return Path(place.name)
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(place.name, revision=place.revision, allow_patterns=patterns))
+    return Path(
+        snapshot_download(
+            place.name,
+            revision=place.revision,
+            allow_patterns=patterns,
+            local_files_only=is_out_of_reach(place),
+        )
+    )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from guardrail.errors import ConfigError, GuardrailError
+from guardrail.errors import ConfigError, GuardrailError, causes
 
 __all__ = ["Output", "require_room", "translated"]
 
@@ -192,10 +192,9 @@ def translated() -> Iterator[None]:
 _DISK_WORDS = ("no space left", "file too large", "disk quota", "pytorchstreamwriter failed")
 
 
-def _is_disk_full(error: BaseException | None) -> bool:
-    while error is not None:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or any(words in str(error).lower() for words in _DISK_WORDS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _is_disk_full(error: BaseException) -> bool:
+    return any(
+        (isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT))
+        or any(words in str(one).lower() for words in _DISK_WORDS)
+        for one in causes(error)
+    )

@@ -10,7 +10,6 @@ Special tokens come from the chat template alone: where the prompt itself spells
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
+from guardrail.classifiers.tokens import around_specials, encodable, starts, without_specials
 from guardrail.errors import ClassifierUnavailable
 
 __all__ = ["Encoded", "Encoder", "Head", "Tokens"]
@@ -84,14 +84,14 @@ class Encoder:
         frame = _frame(tokenizer)
         backend = tokenizer.backend_tokenizer
         # Text beside a special token is encoded together with the message: merges may span both.
-        opening = _around_specials(backend, frame.before)
-        closing = _around_specials(backend, frame.after)
+        opening = around_specials(backend, frame.before)
+        closing = around_specials(backend, frame.after)
         self._strip = frame.strip
         self._lead, self._trail = opening.after, closing.before
         self._before = _ids(backend, frame.before.removesuffix(self._lead))
         self._after = _ids(backend, frame.after.removeprefix(self._trail))
         self._answer_lead = closing.after
-        self._plain = _plain(backend, {*self._before, *self._after})
+        self._plain = without_specials(backend, {*self._before, *self._after})
         if self.whole(_PROBE) != _recipe(tokenizer, _PROBE):
             raise ClassifierUnavailable(
                 "the chat template cannot be encoded in parts; use a model whose template writes "
@@ -128,8 +128,7 @@ class Encoder:
 
     def starts(self, text: str) -> list[int]:
         """Return where in a text each of its tokens starts, in characters."""
-        encoding = self._plain.encode(_unicode(text), add_special_tokens=False)
-        return [start for start, _ in encoding.offsets]
+        return starts(self._plain, text)
 
     def label(self, label: str) -> int:
         """Return the one token that a model answers `label` with.
@@ -146,17 +145,12 @@ class Encoder:
         return answer[-1]
 
     def _text(self, prompt: str) -> str:
-        return self._lead + self._strip(_unicode(prompt)) + self._trail
+        return self._lead + self._strip(encodable(prompt)) + self._trail
 
 
 def _shared(sequences: Sequence[Sequence[object]]) -> int:
     """Return how many first elements all sequences have in common."""
     return sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*sequences)))  # noqa: B905  # to the shortest
-
-
-def _unicode(text: str) -> str:
-    """Return the text with lone surrogates, which no encoding has, as question marks."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> Tokens:
@@ -198,35 +192,6 @@ def _written(tokenizer: Any, message: str) -> str:
             "instruction-tuned model's tokenizer"
         ) from error
     return str(written)
-
-
-class _Around(NamedTuple):
-    before: str
-    after: str
-
-
-def _around_specials(tokenizer: Tokenizer, text: str) -> _Around:
-    """Return the plain text before the first and after the last added token of a text."""
-    added = tokenizer.get_added_tokens_decoder()
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    places = [
-        offsets
-        for token, offsets in zip(encoding.ids, encoding.offsets, strict=True)
-        if token in added
-    ]
-    return _Around(text[: places[0][0]], text[places[-1][1] :]) if places else _Around(text, text)
-
-
-def _plain(tokenizer: Tokenizer, template_ids: set[int]) -> Tokenizer:
-    """Return a copy for which neither special tokens nor the template's exist in a text."""
-    state = json.loads(tokenizer.to_str())
-    for token in state["added_tokens"]:
-        token["special"] = token["special"] or token["id"] in template_ids
-    copy = Tokenizer.from_str(json.dumps(state))
-    copy.encode_special_tokens = True
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
 
 
 def _certain_cut(tokenizer: Tokenizer, texts: Sequence[str], common: str) -> int:

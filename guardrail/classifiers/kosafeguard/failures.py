@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from guardrail.errors import ClassifierError, ClassifierUnavailable
+from guardrail.errors import ClassifierError, ClassifierUnavailable, causes
 
 __all__ = ["is_device_lost", "is_out_of_memory", "while_loading", "while_reading"]
 
@@ -21,7 +21,7 @@ _LOADING_ADVICE = {
     "network, or pass the path of a folder that holds it",
     "OfflineModeIsEnabled": "it is not on this machine and HF_HUB_OFFLINE forbids to fetch it",
     "SafetensorError": "a weight file is damaged or cut short; delete it and download it again",
-}  # by the name of the hub's or safetensors' error, so that neither is imported here
+}  # by the name of the hub's or safetensors' error, so that neither is imported before
 _FOLDER_ADVICE = (
     "if it is a folder, it must hold config.json, the weights and tokenizer.json; if it is on "
     "the hub, check the name and the network"
@@ -78,22 +78,21 @@ def _loading_advice(error: Exception) -> str:
             "no memory left; use quantization='4bit', or a device with more: "
             "'guardrail doctor' says how much is needed"
         )
-    for cause in _causes(error):
+    for cause in causes(error):
         for kind in type(cause).__mro__:
             if kind.__name__ in _LOADING_ADVICE:
-                return _LOADING_ADVICE[kind.__name__]
+                return _LOADING_ADVICE[_why(kind.__name__)]
     if isinstance(error, OSError | ValueError):
         return f"{_FOLDER_ADVICE} ({_first_line(error)})"
     return f"{type(error).__name__}: {_first_line(error)}"
 
 
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what led to it, the innermost first."""
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    return chain[::-1]
+def _why(kind: str) -> str:
+    """Return the name of the error that says why, where the hub's says only that it is not here."""
+    from huggingface_hub import is_offline_mode
+
+    is_missing = kind == "LocalEntryNotFoundError"
+    return "OfflineModeIsEnabled" if is_missing and is_offline_mode() else kind
 
 
 def _first_line(error: BaseException) -> str:

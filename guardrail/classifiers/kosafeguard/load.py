@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from guardrail.classifiers.kosafeguard.failures import while_loading
-from guardrail.classifiers.kosafeguard.places import base_of, place_of, with_adapter
+from guardrail.classifiers.kosafeguard.places import Place, base_of, place_of, with_adapter
 from guardrail.errors import ClassifierUnavailable, ConfigError, MissingExtraError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Quantization",
     "best_device",
     "context_of",
+    "is_out_of_reach",
     "load",
     "load_tokenizer",
     "refuse_unpackable",
@@ -26,6 +27,7 @@ __all__ = [
 
 MODEL = "heegyu/KoSafeGuard-8b-0503"
 
+_SERVER_FAILS = 500
 Quantization = Literal["4bit", "8bit", "none"]
 
 
@@ -76,6 +78,7 @@ def load(
         loaded = AutoModelForCausalLM.from_pretrained(
             base.name,
             revision=base.revision,
+            local_files_only=is_out_of_reach(base),
             dtype=dtype,
             device_map={"": device or best_device()},
             quantization_config=config,
@@ -95,9 +98,32 @@ def load_tokenizer(model: str | Path, *, revision: str | None = None) -> Any:
 
     place = place_of(model, revision)
     try:
-        return AutoTokenizer.from_pretrained(place.name, revision=place.revision)
+        return AutoTokenizer.from_pretrained(
+            place.name, revision=place.revision, local_files_only=is_out_of_reach(place)
+        )
     except Exception as error:  # as above
         raise while_loading(error, place.name) from error
+
+
+def is_out_of_reach(place: Place) -> bool:
+    """Whether the hub cannot be asked for a model, so that what is on this machine must do.
+
+    Asked once, with the user's own endpoint, token and time limit. Otherwise each file of a model
+    that is not here would be asked for six times, with pauses that grow.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, is_offline_mode
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if Path(place.name).is_dir() or is_offline_mode():
+        return False  # nobody is asked
+    url = hf_hub_url(place.name, "config.json", revision=place.revision)
+    try:
+        get_hf_file_metadata(url)
+    except HfHubHTTPError as error:
+        return error.response.status_code >= _SERVER_FAILS  # anything else is an answer
+    except Exception:  # no name, no route, no time left, a proxy's or a certificate's fault
+        return True
+    return False
 
 
 def _quantization_config(quantization: Quantization | None, dtype: str | torch.dtype) -> Any:

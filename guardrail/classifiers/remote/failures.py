@@ -19,6 +19,7 @@ from guardrail.errors import (
     ClassifierProtocolError,
     ClassifierTimeout,
     ClassifierUnavailable,
+    causes,
 )
 
 __all__ = ["AnswerTooLong", "Passing", "may_pass", "translated"]
@@ -60,7 +61,7 @@ def translated(error: Exception) -> ClassifierError:
         return ClassifierTimeout("the server did not answer in time")
     if isinstance(error, openai.APIStatusError):
         return _refused(error)
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ClassifierUnavailable(
                 f"the server's certificate is not trusted ({_first_line(cause)}); name its "
@@ -68,7 +69,7 @@ def translated(error: Exception) -> ClassifierError:
             )
         if isinstance(cause, AnswerTooLong):
             return ClassifierUnavailable(f"this is no inference server: {cause}")
-    return Passing(f"the server cannot be reached: {_first_line(_causes(error)[0])}")
+    return Passing(f"the server cannot be reached: {_first_line(causes(error)[0])}")
 
 
 def _refused(error: openai.APIStatusError) -> ClassifierError:
@@ -95,15 +96,6 @@ def _retry_after(error: openai.APIStatusError) -> float | None:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time())
     except ValueError:
         return None
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what led to it, the innermost first."""
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    return chain[::-1]
 
 
 def _first_line(error: BaseException) -> str:

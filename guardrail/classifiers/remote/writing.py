@@ -8,13 +8,13 @@ by a look-alike (`Text`, `Message`).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from guardrail.classifiers.tokens import around_specials, encodable, starts, without_specials
 from guardrail.errors import ConfigError, MissingExtraError
 from guardrail.types import Conversation, Turn
 
@@ -134,11 +134,11 @@ class Ids:
         full = _loaded(Path(tokenizer))
         before, after = _halves(template)
         # Text beside a special token is encoded with the message: merges may span both.
-        opening, closing = _around(full, before), _around(full, after)
-        self._lead, self._trail = opening[1], closing[0]
+        self._lead = around_specials(full, before).after
+        self._trail = around_specials(full, after).before
         self._before = full.encode(before.removesuffix(self._lead), add_special_tokens=True).ids
         self._after = full.encode(after.removeprefix(self._trail), add_special_tokens=False).ids
-        self._plain = _without_specials(full, {*self._before, *self._after})
+        self._plain = without_specials(full, {*self._before, *self._after})
 
     def plain(self, conversation: Conversation) -> Conversation:
         """Return the conversation as it is: ids keep it apart."""
@@ -146,7 +146,7 @@ class Ids:
 
     def prompt(self, text: str) -> Prompt:
         """Return a prompt that asks `text`."""
-        written = self._lead + _unicode(text).strip() + self._trail
+        written = self._lead + encodable(text).strip() + self._trail
         ids = [
             *self._before,
             *self._plain.encode(written, add_special_tokens=False).ids,
@@ -156,8 +156,7 @@ class Ids:
 
     def starts(self, text: str) -> list[int]:
         """Return where in a text each of its tokens starts, in characters."""
-        encoding = self._plain.encode(_unicode(text), add_special_tokens=False)
-        return [start for start, _ in encoding.offsets]
+        return starts(self._plain, text)
 
 
 def _most_tokens(text: str) -> int:
@@ -176,10 +175,6 @@ def _halves(template: str) -> tuple[str, str]:
     return before, after
 
 
-def _unicode(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
 def _loaded(path: Path) -> Any:
     try:
         from tokenizers import Tokenizer
@@ -194,25 +189,3 @@ def _loaded(path: Path) -> Any:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
-
-
-def _around(tokenizer: Any, text: str) -> tuple[str, str]:
-    """Return the plain text before the first and after the last added token of a text."""
-    added = tokenizer.get_added_tokens_decoder()
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    places = [
-        offsets
-        for token, offsets in zip(encoding.ids, encoding.offsets, strict=True)
-        if token in added
-    ]
-    return (text[: places[0][0]], text[places[-1][1] :]) if places else (text, text)
-
-
-def _without_specials(tokenizer: Any, template_ids: set[int]) -> Any:
-    """Return a copy for which neither special tokens nor the template's exist in a text."""
-    state = json.loads(tokenizer.to_str())
-    for token in state["added_tokens"]:
-        token["special"] = token["special"] or token["id"] in template_ids
-    copy = type(tokenizer).from_str(json.dumps(state))
-    copy.encode_special_tokens = True
-    return copy
