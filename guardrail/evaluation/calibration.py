@@ -9,10 +9,9 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from sklearn.model_selection import StratifiedKFold
 
 from guardrail.config import ClassifierConfig
+from guardrail.errors import MissingExtraError
 from guardrail.evaluation.candidates import Candidate
 from guardrail.evaluation.columns import Columns
 from guardrail.evaluation.figures import Figure
@@ -24,6 +23,15 @@ from guardrail.evaluation.table import CATEGORIES, Bools, Floats, decide
 from guardrail.evaluation.targets import Goal, InsufficientData, Target
 from guardrail.policy import Policy
 from guardrail.types import Category
+
+try:
+    from scipy.optimize import minimize_scalar
+except ModuleNotFoundError as error:
+    raise MissingExtraError(library="scipy", extra="eval") from error
+try:
+    from sklearn.model_selection import StratifiedKFold
+except ModuleNotFoundError as error:
+    raise MissingExtraError(library="scikit-learn", extra="eval") from error
 
 __all__ = ["Calibration", "Evidence", "calibrate"]
 
@@ -119,6 +127,7 @@ def calibrate(
         ClassifierError: the classifier does not work.
     """
     one = candidate or Candidate("embedded", ClassifierConfig())
+    one.check()
     asked = _untempered(one) if temperature else one
     with Plan.made(
         data, columns, folder=folder, fresh=fresh, batch=batch, progress=progress

@@ -64,7 +64,8 @@ class Candidate:
         try:
             classifier = ClassifierConfig(kind=kind, **arguments)
         except ValidationError as error:
-            raise ConfigError(f"classifier {place!r}: {error.errors()[0]['msg']}") from error
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"classifier {place!r}: {said}") from error
         return cls(name or place, classifier, policy or Policy())
 
     @property
@@ -93,6 +94,18 @@ class Candidate:
         if isinstance(self.classifier, Classifier):
             return self.classifier.name
         return self.classifier.kind
+
+    def check(self) -> None:
+        """Raise unless the classifier takes its arguments, without building it.
+
+        Raises:
+            ConfigError: it does not, or there is no such classifier.
+        """
+        if isinstance(self.classifier, ClassifierConfig):
+            try:
+                self.classifier.check()
+            except ConfigError as error:
+                raise ConfigError(f"{self.name}: {error}") from None
 
     @contextmanager
     def opened(self) -> Iterator[Classifier]:

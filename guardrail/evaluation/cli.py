@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -26,20 +25,19 @@ from guardrail.evaluation.options import (
     TextIsUserOption,
     UnsafeWhenOption,
 )
+from guardrail.evaluation.progress import shown
 
 if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.evaluation.calibration import Calibration
     from guardrail.evaluation.candidates import Candidate
     from guardrail.evaluation.columns import Columns
-    from guardrail.evaluation.plan import Progress
     from guardrail.evaluation.report import Report
     from guardrail.evaluation.targets import Target
 
 __all__ = ["calibrate", "evaluate"]
 
 _NOT_GOOD_ENOUGH = 1
-_STOPPED = 130
 _CARD_ROWS = 1000
 _PIPED = 160  # columns of text that goes to a file
 
@@ -113,7 +111,7 @@ def evaluate(
     if not named:
         raise ConfigError("name the data to judge, or --card for those of KoSafeGuard's card")
     chosen = classifier or ("kosafeguard" if card else None)
-    with _shown_progress() as progress:
+    with shown() as progress:
         report = run(
             named,
             _candidates(config, chosen, compare or ()),
@@ -131,7 +129,7 @@ def evaluate(
             mistakes=0 if no_text else 10,
             progress=progress,
         )
-    _deliver(report, [folder / "report.html", folder / "report.json", *(output or [])], into)
+    _deliver(report, folder, output or [], into)
     _print(report, as_json=as_json)
     failures = report.failures(
         min_recall=min_recall,
@@ -192,7 +190,7 @@ def calibrate(
     if not data:
         raise ConfigError("name the data to calibrate on")
     (candidate,) = _candidates(config, classifier, ())
-    with _shown_progress() as progress:
+    with shown() as progress:
         calibration = run(
             data,
             target,
@@ -274,14 +272,15 @@ def _columns(
     )
 
 
-def _deliver(report: Report, paths: Sequence[Path], into: Path | None) -> None:
-    for path in paths:
+def _deliver(report: Report, folder: Path, asked: Sequence[Path], into: Path | None) -> None:
+    page = folder / "report.html"
+    for path in (page, folder / "report.json", *asked):
         report.save(path)
     if into is not None:
         from guardrail.evaluation.markdown import write_into
 
         write_into(into, report)
-    typer.echo(f"report: {paths[0]}", err=True)
+    typer.echo(f"report: {', '.join(map(str, asked or [page]))}", err=True)
 
 
 def _print(report: Report, *, as_json: bool) -> None:
@@ -289,31 +288,3 @@ def _print(report: Report, *, as_json: bool) -> None:
         typer.echo(report.to_json())
     else:
         report.show(Console(width=None if sys.stdout.isatty() else _PIPED))
-
-
-@contextmanager
-def _shown_progress() -> Iterator[Progress]:
-    """Show bars on the terminal; an interrupt ends the program with a word on how to go on."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    bars = Bars(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    tasks: dict[str, Any] = {}
-
-    def progress(what: str, done: int, size: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=size)
-        bars.update(tasks[what], advance=done)
-
-    try:
-        with bars:
-            yield progress
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
-        raise typer.Exit(_STOPPED) from None

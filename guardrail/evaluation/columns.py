@@ -9,34 +9,16 @@ from typing import Any, Self
 
 from guardrail.errors import ConfigError, InvalidTurnError
 from guardrail.evaluation.rows import BadRow, Judged, Row, category_id
+from guardrail.evaluation.usual import USUAL, folded, is_unsafe
 from guardrail.types import Conversation, Role, Turn, exchange, question
 
 __all__ = ["PKU", "Columns", "Record", "conversation_of", "rows_of"]
 
 Record = Mapping[str, Any]
 
-# Usual names, the likeliest first; compared in lower case.
-_USUAL: Mapping[str, tuple[str, ...]] = {
-    "user": ("user", "prompt_k", "prompt", "question", "instruction", "query", "input", "질문"),
-    "assistant": ("assistant", "reply", "response", "answer", "output", "completion", "답변"),
-    "text": ("text", "sentence", "comment", "comments", "document", "content", "문장", "내용"),
-    "messages": ("messages", "conversation", "conversations", "turns"),
-    "unsafe": ("unsafe", "is_unsafe", "harmful", "is_harmful", "toxic", "is_toxic", "label"),
-    "safe": ("safe", "is_safe"),
-    "category": ("category", "harm_category"),
-    "source": ("source", "dataset"),
-    "language": ("lang", "language"),
-}  # fmt: skip
 _ROLES = {
     "user": Role.USER, "human": Role.USER, "assistant": Role.ASSISTANT, "gpt": Role.ASSISTANT,
     "bot": Role.ASSISTANT, "system": Role.SYSTEM, "tool": Role.TOOL,
-}  # fmt: skip
-_UNSAFE = {
-    "unsafe", "harmful", "toxic", "true", "1", "1.0", "yes", "bad", "hate", "offensive", "유해",
-}  # fmt: skip
-_SAFE = {
-    "safe", "harmless", "benign", "false", "0", "0.0", "no", "good", "none", "normal", "clean",
-    "무해", "안전",
 }  # fmt: skip
 
 
@@ -82,8 +64,8 @@ class Columns:
         named: dict[str, Any] = {}
         for setting in settings:
             role, _, column = setting.partition("=")
-            if role not in _USUAL or not column:
-                raise ConfigError(f"--column {setting!r}: write one of {', '.join(_USUAL)}=COLUMN")
+            if role not in USUAL or not column:
+                raise ConfigError(f"--column {setting!r}: write one of {', '.join(USUAL)}=COLUMN")
             named[role] = column
         return cls(**named, **rest)
 
@@ -97,11 +79,11 @@ class Columns:
         Raises:
             ConfigError: a named column is not there, or there is no text or no label.
         """
-        there = {name.lower(): name for name in names}
+        there = {folded(name): name for name in names}
         if there.keys() >= PKU:
             there = {"user": "user", "assistant": "assistant", "safe": "safe", **there}
         self._require(there)
-        chosen: dict[str, Any] = {role: self._find(role, there) for role in _USUAL}
+        chosen: dict[str, Any] = {role: self._find(role, there) for role in USUAL}
         if self.safe is not None and self.unsafe is None:
             chosen["unsafe"] = None
         elif chosen["unsafe"] is not None:
@@ -116,15 +98,15 @@ class Columns:
     def _find(self, role: str, there: Mapping[str, str]) -> str | None:
         said: str | None = getattr(self, role)
         if said is not None:
-            return there[said.lower()]
-        taken = {getattr(self, one).lower() for one in _USUAL if getattr(self, one)}
-        usual = (there[name] for name in _USUAL[role] if name in there and name not in taken)
+            return there[folded(said)]
+        taken = {folded(getattr(self, one)) for one in USUAL if getattr(self, one)}
+        usual = (there[name] for name in USUAL[role] if name in there and name not in taken)
         return next(usual, None)
 
     def _require(self, there: Mapping[str, str]) -> None:
-        for role in (*_USUAL, *self.by):
-            name = getattr(self, role) if role in _USUAL else role
-            if name is not None and name.lower() not in there:
+        for role in (*USUAL, *self.by):
+            name = getattr(self, role) if role in USUAL else role
+            if name is not None and folded(name) not in there:
                 raise ConfigError(f"there is no column {name!r}; {_choose(role, there)}")
 
     def with_defaults(self, other: Columns) -> Columns:
@@ -189,24 +171,16 @@ def _named(value: Any) -> str | None:
 
 
 def _label(record: Record, columns: Columns) -> bool:
-    if columns.unsafe is not None:
-        return _truth(_get(record, columns.unsafe), columns.unsafe_when)
-    return not _truth(_get(record, columns.safe), ())
-
-
-def _truth(value: Any, unsafe_when: tuple[str, ...]) -> bool:
+    column = columns.unsafe or columns.safe or ""
+    value = _get(record, column)
     if value is None or value == "":
         raise BadRow("no label")
-    if unsafe_when:
-        return str(value) in unsafe_when
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text in _UNSAFE:
-        return True
-    if text in _SAFE:
-        return False
-    raise BadRow(f"the label {str(value)!r:.40} is neither safe nor unsafe; see --unsafe-when")
+    if columns.unsafe_when and columns.unsafe is not None:
+        return str(value) in columns.unsafe_when
+    found = is_unsafe(str(value), column, column_is_safe=columns.unsafe is None)
+    if found is None:
+        raise BadRow(f"the label {str(value)!r:.40} is neither safe nor unsafe; see --unsafe-when")
+    return found
 
 
 def conversation_of(record: Record, columns: Columns) -> tuple[Conversation, Judged]:

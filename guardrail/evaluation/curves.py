@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn import metrics
 
+from guardrail.errors import MissingExtraError
 from guardrail.evaluation.measures import Judgement
 from guardrail.evaluation.table import CATEGORIES, Decided, Floats, Table
+
+try:
+    from sklearn import metrics
+except ModuleNotFoundError as error:
+    raise MissingExtraError(library="scikit-learn", extra="eval") from error
 
 __all__ = ["Confusion", "Curves", "Numbers", "confusion", "curves"]
 

@@ -22,6 +22,7 @@ from guardrail.evaluation.readers import (
     Read,
     hub_id,
     read_file,
+    read_folder,
     read_hub,
 )
 from guardrail.evaluation.rows import BadRow, Row
@@ -183,7 +184,7 @@ def _records(place: str) -> Callable[[], Read]:
     if path.is_file():
         return lambda: read_file(path)
     if path.is_dir():
-        return lambda: read_hub(Hub(place))
+        return lambda: read_folder(path)
     hub = PRESETS[place].hub if place in PRESETS else hub_id(place)
     if path.suffix.lower() in SUFFIXES or hub is None:
         kinds = ", ".join(SUFFIXES)

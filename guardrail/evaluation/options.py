@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ __all__ = [
     "Share",
     "TextIsUserOption",
     "UnsafeWhenOption",
+    "choice",
 ]
 
 DataArgument = Annotated[
@@ -63,3 +65,15 @@ FreshOption = Annotated[bool, typer.Option("--fresh", help="Judge all rows anew.
 BatchOption = Annotated[int, typer.Option(min=1, help="Rows that are judged at once.")]
 SeedOption = Annotated[int, typer.Option(help="Of everything drawn at random.")]
 Share = Annotated[float | None, typer.Option(min=0.0, max=1.0, show_default=False)]
+
+
+def choice(kind: type[StrEnum], help: str) -> Any:  # noqa: A002 - typer's name
+    """Return an option that takes one of a closed set, and says in plain words if it is none."""
+
+    def parsed(text: str) -> StrEnum:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(kind)}") from None
+
+    return typer.Option(parser=parsed, metavar=f"<{'|'.join(kind)}>", help=help)

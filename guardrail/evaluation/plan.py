@@ -65,15 +65,15 @@ class Plan:
         """Make a plan; see `evaluate`. Without a folder, the verdicts are gone afterwards.
 
         Raises:
-            ConfigError: the data cannot be read, or the folder not be written.
+            ConfigError: the data cannot be read, and nothing is written; or the folder cannot be.
         """
         sets = [_opened(one, columns, sample, first, seed) for one in data]
         if not sets:
             raise ConfigError("there are no data to judge")
         refuse_equal_names("data", [one.name for one in sets])
+        table = read_table([(one.name, one.rows()) for one in sets])
         with _place(folder) as place:
             _prepare(Path(place), sets, fresh=fresh)
-            table = read_table([(one.name, one.rows()) for one in sets])
             yield cls(sets, table, Path(place), batch, progress or _quiet)
 
     def questions(self, slug: str) -> list[Question]:
@@ -137,13 +137,14 @@ def _folder(folder: Path, data: Dataset) -> Path:
 
 def _prepare(folder: Path, sets: Sequence[Dataset], *, fresh: bool) -> None:
     """Make the folder, kept out of version control; forget what is not wanted of it."""
+    kept = [*(_folder(folder, one) for one in sets), folder / "detail"]  # reads the data
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".gitignore").write_text("*\n")
     except OSError as error:
         raise ConfigError(f"cannot write in {str(folder)!r}: {error.strerror}") from error
     if fresh:
-        for one in (*(_folder(folder, one) for one in sets), folder / "detail"):
+        for one in kept:
             rmtree(one, ignore_errors=True)
 
 

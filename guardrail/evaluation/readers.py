@@ -8,7 +8,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import filterfalse, islice
+from importlib.util import find_spec
+from itertools import chain, filterfalse, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ __all__ = [
     "hub_id",
     "parsed",
     "read_file",
+    "read_folder",
     "read_hub",
+    "separator_of",
 ]
 
 Read = Iterator[tuple[str, Record | BadRow]]
@@ -34,6 +37,8 @@ Read = Iterator[tuple[str, Record | BadRow]]
 
 _HUB = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<split>[\w.-]+))?")
 _PARQUET_ROWS = 1024
+_SEPARATORS = (",", ";", "\t")
+_NOT_TEXT = "neither UTF-8 nor CP949; save it as CSV UTF-8"
 _SEEN, _TELLING = 1_000_000, 10_000  # lines, and those not all ASCII, that tell an encoding
 
 
@@ -90,7 +95,7 @@ def read_file(path: Path) -> Read:
     except OSError as error:
         raise ConfigError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: neither UTF-8 nor CP949: {error}") from error
+        raise ConfigError(f"{path}: {_NOT_TEXT}: {error}") from error
 
 
 def _jsonl(path: Path) -> Read:
@@ -114,7 +119,11 @@ def _csv(path: Path) -> Read:
     with path.open("rb") as lines:
         encoding = encoding_of(lines)
     with path.open(encoding=encoding, newline="") as file:
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        header = file.readline()
+        if "\0" in header:  # UTF-16 that does not say so
+            raise ConfigError(f"{path}: {_NOT_TEXT}")
+        file.seek(0)
+        separator = separator_of(header, "\t" if path.suffix.lower() == ".tsv" else ",")
         rows = csv.DictReader(file, delimiter=separator, restval="")
         try:
             for row in rows:
@@ -129,9 +138,27 @@ def _filled(row: dict[str | Any, Any]) -> Record | BadRow:
     return {name: value if value != "" else None for name, value in row.items()}
 
 
+def separator_of(header: str, usual: str) -> str:
+    """Return what stands between the cells of a CSV file: the sign that makes most of its header.
+
+    Args:
+        header: its first line.
+        usual: taken unless another one makes more; Excel writes what the country is used to.
+    """
+    reading = {sign: csv.reader([header], delimiter=sign) for sign in (usual, *_SEPARATORS)}
+    return max(reading, key=lambda sign: len(next(reading[sign], [])))
+
+
 def encoding_of(lines: Iterable[bytes]) -> str:
-    """Return UTF-8, or CP949, in which Korean Excel writes: whichever more of the lines are."""
-    seen = filterfalse(bytes.isascii, islice(lines, _SEEN))
+    """Return UTF-8, or CP949, in which Korean Excel writes: whichever more of the lines are.
+
+    Or UTF-16, where the first line begins with its mark: Excel's "Unicode text".
+    """
+    lines = iter(lines)
+    first = next(lines, b"")
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    seen = filterfalse(bytes.isascii, islice(chain([first], lines), _SEEN))
     telling = [_is_utf8(line) for line in islice(seen, _TELLING)]
     return "utf-8-sig" if 2 * sum(telling) >= len(telling) else "cp949"
 
@@ -171,6 +198,23 @@ _READERS: Mapping[str, Callable[[Path], Read]] = {
 SUFFIXES = tuple(_READERS)
 
 
+def read_folder(path: Path) -> Read:
+    """Yield the records of a folder that the `datasets` library takes for a data set.
+
+    Raises:
+        ConfigError: it does not, or is not installed.
+    """
+    if find_spec("datasets") is None:
+        raise ConfigError(_only_a_folder(path))
+    yield from read_hub(Hub(str(path)))
+
+
+def _only_a_folder(path: Path) -> str:
+    there = sorted(one.name for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
+    files = f"such as {there[0]!r}" if there else f"which end in {', '.join(SUFFIXES)}"
+    return f"{str(path)!r} is a folder and not a data set; name the files in it, {files}"
+
+
 def read_hub(hub: Hub) -> Read:
     """Yield the records of a data set on the hub, through the cache of the `datasets` library.
 
@@ -185,6 +229,8 @@ def read_hub(hub: Hub) -> Read:
     try:
         loaded = load_dataset(hub.id, revision=hub.revision, split=hub.split)
     except Exception as error:  # the hub, the network, the files: whatever went wrong is told
+        if Path(hub.id).is_dir():
+            raise ConfigError(_only_a_folder(Path(hub.id))) from error
         raise ConfigError(
             f"cannot get {hub.id!r} from the Hugging Face hub: {error}; without a network, "
             "download it elsewhere and name the file"

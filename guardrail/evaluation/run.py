@@ -78,6 +78,8 @@ def evaluate(
     """
     named = list(candidates) or [Candidate("embedded", ClassifierConfig())]
     refuse_equal_names("candidates", [one.name for one in named])
+    for one in named:
+        one.check()  # not when its turn comes, hours later
     ways, windows = _ways(perturb), _windows(streaming)
     with Plan.made(
         data,

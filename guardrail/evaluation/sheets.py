@@ -46,11 +46,20 @@ def _data(report: Findings) -> Sheet:
 
 
 def _main(report: Findings) -> Sheet:
-    note = "In percent, with 95 % intervals; unsafe is positive."
+    lines = list(_main_lines(report))
+    note = (
+        f"In percent{', with 95 % intervals' if _has_intervals(lines) else ''}; unsafe is positive."
+    )
     if any(result.published for result in report.results):
         note += " Lines of the card are as its author published them, on 1,000 rows of the set."
     columns = ("Data", "Candidate", "Rows", *(TITLES[name] for name in NAMES))
-    return Sheet("figures", "Figures", note, columns, list(_main_lines(report)))
+    return Sheet("figures", "Figures", note, columns, lines)
+
+
+def _has_intervals(lines: Sequence[Sequence[Cell]]) -> bool:
+    """Whether any is known, so that none is promised where there was no bootstrap."""
+    figures = (cell for line in lines for cell in line if isinstance(cell, Figure))
+    return any(figure.low != figure.high for figure in figures)
 
 
 def _main_lines(report: Findings) -> Iterator[list[Cell]]:
@@ -91,9 +100,13 @@ def _without(figure: Figure | None) -> Figure | None:
 
 def _differences(report: Findings) -> Sheet:
     first = report.results[0].name
+    lines = [_difference_line(one) for one in report.differences]
+    intervals = (
+        ", with 95 % intervals of the paired difference; an interval without 0 is a difference"
+    )
     note = (
-        f"Each minus {first}, on the same rows, with 95 % intervals of the paired difference; an "
-        "interval without 0 is a difference. The last columns count rows only one got right."
+        f"Each minus {first}, on the same rows{intervals if _has_intervals(lines) else ''}. The "
+        "last columns count rows only one got right."
     )
     columns = (
         "Data",
@@ -103,7 +116,6 @@ def _differences(report: Findings) -> Sheet:
         f"Only {first}",
         "Only it",
     )
-    lines = [_difference_line(one) for one in report.differences]
     return Sheet("differences", f"Against {first}", note, columns, lines)
 
 

@@ -16,6 +16,7 @@ from guardrail.evaluation.options import (
     SeedOption,
     TextIsUserOption,
     UnsafeWhenOption,
+    choice,
 )
 from guardrail.finetuning.settings import Balance, Duplicates, Method, Settings
 
@@ -34,7 +35,7 @@ def train(
     ] = None,
     base: Annotated[str, typer.Option(help="Hub name or folder to start from.")] = _DEFAULT.base,
     revision: Annotated[str | None, typer.Option(help="Of the base.")] = None,
-    method: Annotated[Method, typer.Option(help="Which weights learn.")] = _DEFAULT.method,
+    method: Annotated[Method, choice(Method, "Which weights learn.")] = _DEFAULT.method,
     epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = _DEFAULT.epochs,
     every: Annotated[
         float, typer.Option(help="Epochs between checkpoints, each saved and evaluated.")
@@ -55,10 +56,10 @@ def train(
         typer.Option(help="What the best checkpoint is best in: f1, or f1=2,false_alarms=-1."),
     ] = _DEFAULT.choose,
     balance: Annotated[
-        Balance, typer.Option(help="How the rarer of safe and unsafe is made up for.")
+        Balance, choice(Balance, "How the rarer of safe and unsafe is made up for.")
     ] = _DEFAULT.balance,
     duplicates: Annotated[
-        Duplicates, typer.Option(help="Training rows that nearly stand in an evaluation set.")
+        Duplicates, choice(Duplicates, "Training rows that nearly stand in an evaluation set.")
     ] = _DEFAULT.duplicates,
     hold_out: Annotated[
         float, typer.Option(help="Share of the rows to be measured on, without --eval.")

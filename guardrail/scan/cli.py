@@ -13,6 +13,7 @@ from guardrail.evaluation.options import (
     ColumnOption,
     ConfigOption,
     TextIsUserOption,
+    choice,
 )
 from guardrail.scan.engines import SHARD_ROWS, Engine
 
@@ -48,7 +49,7 @@ def scan(
     text_is_user: TextIsUserOption = False,
     text: Annotated[bool, typer.Option("--text", help="Results hold the texts.")] = False,
     engine: Annotated[
-        Engine, typer.Option(help="This machine, or the Ray cluster at RAY_ADDRESS.")
+        Engine, choice(Engine, "This machine, or the Ray cluster at RAY_ADDRESS.")
     ] = Engine.LOCAL,
     workers: Annotated[
         int | None,

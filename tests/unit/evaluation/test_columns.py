@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from guardrail.errors import ConfigError
 from guardrail.evaluation.columns import Columns, rows_of
 from guardrail.evaluation.rows import BadRow, Judged, Row
+from guardrail.evaluation.usual import USUAL
 from guardrail.types import Role
 
 KOR_ETHICAL = {"category": "성차별", "question": "물음", "answer": "답", "label": 1}
@@ -164,3 +167,65 @@ def test_a_setting_that_is_no_columns_is_refused() -> None:
 def test_categories_are_ours_where_they_are_so_named(written: str, read_as: str | None) -> None:
     """Other names stay."""
     assert read({"text": "말", "label": 1, "category": written})[0].category == read_as
+
+
+KOREAN = [
+    ({"사용자": "물음", "챗봇": "답", "위험": "위험"}, True),
+    ({"고객": "물음", "상담원": "답", "유해": "무해"}, False),
+    ({"질의": "물음", "응답": "답", "라벨": "안전"}, False),
+    ({"질문": "물음", "답변": "답", "위험 여부": "Y"}, True),
+    ({"질문": "물음", "답변": "답", "유해여부": "X"}, False),
+    ({"질문": "물음", "답변": "답", "유해 여부": " O "}, True),
+    ({"질문": "물음", "답변": "답", "안전": "O"}, False),
+    ({"질문": "물음", "답변": "답", "안전": "위험"}, True),
+    ({"질문": "물음", "답변": "답", "안전": "안전"}, False),
+    ({"질문": "물음", "답변": "답", "안전 여부": "N"}, True),
+    ({"질문": "물음", "답변": "답", "레이블": "유해"}, True),
+]
+
+
+@pytest.mark.parametrize(("record", "unsafe"), KOREAN)
+def test_korean_columns_and_labels_are_read(record: dict[str, Any], unsafe: bool) -> None:
+    """As teams call them; a column that says what is safe is read the other way round."""
+    (one,) = read(record)
+
+    assert (one.asked, one.text, one.unsafe) == ("물음", "답", unsafe)
+
+
+def test_an_utterance_is_a_text() -> None:
+    """`발화` says nothing of who spoke."""
+    (one,) = read({"발화": "말", "유해": 1})
+
+    assert (one.text, one.judged, one.unsafe) == ("말", Judged.TEXT, True)
+
+
+@pytest.mark.parametrize("label", ["O", "X", "o", "×"])
+@pytest.mark.parametrize("column", ["label", "라벨"])
+def test_circles_and_crosses_under_a_name_that_asks_nothing_are_no_labels(
+    column: str, label: str
+) -> None:
+    """A circle may be praise; who knows says it by --unsafe-when."""
+    with pytest.raises(BadRow, match="--unsafe-when"):
+        read({"text": "말", column: label})
+
+
+def test_names_are_found_however_their_letters_are_composed() -> None:
+    """As a Mac may write them, with spaces around, in any case; also those that are named."""
+    (one,) = read(
+        {unicodedata.normalize("NFD", " 상담원"): "답", "My Label ": 1},
+        Columns(unsafe="my label"),
+    )
+
+    assert (one.text, one.unsafe) == ("답", True)
+
+
+@pytest.mark.parametrize("role", USUAL)
+def test_the_usual_names_are_those_of_the_documentation(role: str) -> None:
+    """The table says all of them, in the order they are looked for."""
+    guide = Path(__file__).parents[3] / "docs" / "evaluation.md"
+    (line,) = (
+        one for one in guide.read_text("utf-8").splitlines() if one.startswith(f"| `{role}`")
+    )
+    names = line.split(" | ")[1].split(":")[0].removesuffix(" |")
+
+    assert names.split(", ") == list(USUAL[role])

@@ -43,6 +43,26 @@ def test_eval_writes_a_report_and_prints_tables(data: Path) -> None:
         "report.json",
     }
     assert Path("more.md").read_text().startswith("400 rows")
+    assert done.stderr.splitlines()[-1] == "report: more.md"
+
+
+def test_eval_names_the_page_that_it_always_writes(data: Path) -> None:
+    """Where no other was asked for."""
+    done = run("eval", str(data), "--classifier", READING, "--resamples", "0")
+
+    assert done.stderr.splitlines()[-1] == f"report: {Path('guardrail-eval/report.html')}"
+
+
+def test_piped_tables_show_the_intervals_they_promise(data: Path) -> None:
+    """Of every figure; without a bootstrap none is promised."""
+    shown = run("eval", str(data), "--classifier", READING, "--resamples", "50").stdout
+    without = run("eval", str(data), "--classifier", READING, "--resamples", "0").stdout
+    figures = shown[: shown.index("unsafe is positive")]
+
+    assert figures.count(" to ") == 8  # all but "category right", which this classifier cannot say
+    assert "with 95 % intervals" in figures
+    assert " to " not in without[: without.index("unsafe is positive")]
+    assert "intervals" not in without
 
 
 def test_eval_prints_json_alone(data: Path) -> None:
@@ -114,7 +134,13 @@ def test_calibrate_can_write_nothing(data: Path) -> None:
             ("calibrate", "x", "--target-fpr", "0.1", "--target-recall", "0.9"),
             "one target at a time",
         ),
-        (("eval", "x.jsonl", "--classifier", "kosafegard"), "should be one of"),
+        (
+            ("eval", "x.jsonl", "--classifier", "kosafegard"),
+            "classifier 'kosafegard': should be one of",
+        ),
+        (("eval", "."), "'.' is a folder and not a data set"),
+        (("eval", "empty.csv", "--classifier", READING), "no row can be judged"),
+        (("calibrate", "empty.csv", "--classifier", READING), "no row can be judged"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
@@ -122,10 +148,31 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     """By an error that the command line prints."""
     monkeypatch.chdir(tmp_path)
+    empty = tmp_path / "empty.csv"
+    empty.write_text("text,label\n")
     done = run(*arguments)
 
     assert isinstance(done.exception, ConfigError)
     assert message in str(done.exception)
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == [empty]
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ("low=embedded,thresold=0.2", "argument 'thresold'; it takes threshold"),
+        ("own=tests.unit.evaluation.helpers:Nobody", "cannot be loaded"),
+    ],
+)
+def test_all_candidates_are_looked_at_before_any_judges(data: Path, other: str, said: str) -> None:
+    """A slip in the second is told before hours of the first."""
+    done = run("eval", str(data), "--classifier", READING, "--compare", other)
+
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception).startswith(other.partition("=")[0] + ": ")
+    assert said in str(done.exception)
+    assert list(data.parent.iterdir()) == [data]
 
 
 def test_the_commands_cost_nothing_until_they_run() -> None:

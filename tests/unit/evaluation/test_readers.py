@@ -11,7 +11,7 @@ import pytest
 
 from guardrail.errors import ConfigError
 from guardrail.evaluation.data import Dataset
-from guardrail.evaluation.readers import Hub, hub_id
+from guardrail.evaluation.readers import Hub, hub_id, separator_of
 from tests.unit.evaluation.helpers import jsonl
 
 RECORDS = [
@@ -28,9 +28,8 @@ def write(path: Path, kind: str) -> Path:
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist(RECORDS), path / "set.parquet")
             return path / "set.parquet"
         case _:
-            suffix, encoding = kind.split()
+            suffix, encoding, separator = kind.split(" ")
             with (path / f"set.{suffix}").open("w", encoding=encoding, newline="") as file:
-                separator = "\t" if suffix == "tsv" else ","
                 writer = csv.DictWriter(file, list(RECORDS[0]), delimiter=separator)
                 writer.writeheader()
                 writer.writerows(RECORDS)
@@ -38,10 +37,14 @@ def write(path: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "kind", ["jsonl", "parquet", "csv utf-8", "csv utf-8-sig", "csv cp949", "tsv utf-8"]
+    "kind",
+    [
+        *("jsonl", "parquet", "csv utf-8 ,", "csv utf-8-sig ,", "csv cp949 ,", "tsv utf-8 \t"),
+        *("csv utf-8-sig ;", "csv cp949 ;", "csv utf-16 \t", "tsv utf-16 \t", "csv utf-16 ,"),
+    ],
 )
 def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, kind: str) -> None:
-    """Also line breaks in cells, and the code page that Korean Excel writes."""
+    """Also line breaks in cells, and whatever Excel writes: code pages, semicolons, UTF-16."""
     rows = list(Dataset.open(write(tmp_path, kind)).rows())
 
     assert [(one.asked, one.text, one.unsafe) for one in rows] == [
@@ -120,7 +123,7 @@ def test_the_first_rows_can_be_had(tmp_path: Path) -> None:
 def test_data_are_told_apart_by_their_content(tmp_path: Path) -> None:
     """Not by name or kind, so a changed file is judged anew."""
     one = write(tmp_path, "jsonl")
-    two = write(tmp_path, "csv utf-8")
+    two = write(tmp_path, "csv utf-8 ,")
 
     assert Dataset.open(one).digest == Dataset.open(two).digest
     assert Dataset.open(one).digest != Dataset.open(one, sample=1).digest
@@ -146,3 +149,42 @@ def test_a_place_on_the_hub_has_an_owner_a_revision_and_a_split() -> None:
     assert hub_id("a/b@v1.2:test") == Hub("a/b", "v1.2", "test")
     assert hub_id("b") is None
     assert hub_id("./a/b") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "usual", "separator"),
+    [
+        ("text,label", ",", ","),
+        ("text;label", ",", ";"),
+        ("text\tlabel", ",", "\t"),
+        ("text", ",", ","),
+        ("질문;답변;유해 (O, X)", ",", ";"),
+        ('"what; who; when","label"', ",", ","),
+        ("user\tsaid, or wrote", "\t", "\t"),
+        ("", ",", ","),
+    ],
+)
+def test_the_separator_is_what_makes_most_of_the_header(
+    header: str, usual: str, separator: str
+) -> None:
+    """The usual one unless another makes more cells; what is quoted makes none."""
+    assert separator_of(header, usual) == separator
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "shift_jis"])
+def test_text_in_no_known_encoding_says_how_to_save_it(tmp_path: Path, encoding: str) -> None:
+    """UTF-16 that does not say so cannot be told from other bytes; nor can other code pages."""
+    path = tmp_path / "set.csv"
+    path.write_bytes("text,label\n日本語の文章です。ゑヱ,1\n".encode(encoding))
+
+    with pytest.raises(ConfigError, match="save it as CSV UTF-8"):
+        list(Dataset.open(path).rows())
+
+
+@pytest.mark.parametrize(("file", "said"), [("b.csv", "such as 'b.csv'"), ("b.doc", "end in .jso")])
+def test_a_folder_says_to_name_its_files(tmp_path: Path, file: str, said: str) -> None:
+    """Unless it is a data set to the `datasets` library."""
+    (tmp_path / file).write_text("")
+
+    with pytest.raises(ConfigError, match=rf"is a folder and not a data set.*{said}"):
+        list(Dataset.open(tmp_path).rows())

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from guardrail import Policy
@@ -18,7 +19,10 @@ from guardrail.config import ClassifierConfig
 from guardrail.errors import ConfigError
 from guardrail.evaluation import Candidate, Dataset, Report, Row, evaluate
 from guardrail.evaluation.card import PUBLISHED, published_for
+from guardrail.evaluation.figures import Figure
 from guardrail.evaluation.markdown import BEGIN, END, write_into
+from guardrail.evaluation.sheet import cell_text
+from guardrail.evaluation.sheets import sheets
 from guardrail.types import exchange
 from tests.unit.evaluation.helpers import Reading, labelled, row
 
@@ -175,6 +179,25 @@ def test_the_terminal_shows_it_at_any_width(report: Report, width: int) -> None:
 
     assert "Recall" in out.getvalue()
     assert "Against 기본" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 160, 400])
+def test_every_interval_is_shown_at_any_width(report: Report, width: int) -> None:
+    """Of the main table and the differences: what is too wide goes on below."""
+    out = StringIO()
+    report.show(Console(file=out, width=width))
+    by_words = " ".join(out.getvalue().split())
+    promised = [sheet for sheet in sheets(report) if sheet.id in ("figures", "differences")]
+    texts = {
+        cell_text(cell, sign=sheet.id == "differences")
+        for sheet in promised
+        for line in sheet.lines
+        for cell in line
+        if isinstance(cell, Figure)
+    }
+
+    assert [text for text in texts if text not in by_words] == []
+    assert max(map(cell_len, out.getvalue().splitlines())) <= width
 
 
 def test_the_cards_figures_stand_beside_ours() -> None:
