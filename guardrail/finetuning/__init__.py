@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +47,24 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        with _unadvised():
+            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("guardrail"):
             raise
         raise MissingExtraError(library=error.name, extra="train") from error
+
+
+@contextmanager
+def _unadvised() -> Iterator[None]:
+    """Keep back what bitsandbytes says of faster 4-bit weights on a CPU when it is imported.
+
+    transformers' Trainer imports peft, and peft imports it, also where no weights are quantised.
+    """
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -101,11 +101,13 @@ class Choice:
         steps: its training steps.
         score: by the rule.
         reason: in one sentence.
+        warning: why it should not be used all the same; empty where nothing is known against it.
     """
 
     steps: int
     score: float
     reason: str
+    warning: str = ""
 
 
 def lines_of(history: Iterable[Mapping[str, Any]], sets: Iterable[str]) -> list[Line]:
@@ -137,7 +139,34 @@ def best(lines: Sequence[Line], rule: Rule) -> Choice:
     if not known:
         raise GuardrailError(f"no checkpoint has a score by {rule}")
     chosen = max(known, key=lambda one: (known[one], -one))
-    return Choice(chosen, known[chosen], _reason(chosen, known, rule))
+    warning = _warning([line for line in lines if line.steps == chosen])
+    return Choice(chosen, known[chosen], _reason(chosen, known, rule), warning)
+
+
+def _warning(lines: Sequence[Line]) -> str:
+    """Return on which sets a checkpoint tells safe from unsafe no better than one answer for all.
+
+    Any single answer finds the same share of unsafe and of safe rows: all or none.
+    """
+    blind = [line for line in lines if line.figures.get("recall") == 0.0]
+    useless = [
+        line
+        for line in lines
+        if line not in blind
+        and line.figures.get("recall", 1.0) <= line.figures.get("false_alarms", 0.0)
+    ]
+    found = {"finds nothing unsafe": blind, "is no better than one answer for all rows": useless}
+    said = [f"{what} on {_names(each)}" for what, each in found.items() if each]
+    if not said:
+        return ""
+    return (
+        f"Warning: it {' and '.join(said)}, and is not fit for use there. Train on more rows, for "
+        "more epochs, or with another learning rate."
+    )
+
+
+def _names(lines: Iterable[Line]) -> str:
+    return ", ".join(line.data for line in lines)
 
 
 def _reason(chosen: int, known: Mapping[int, float], rule: Rule) -> str:

@@ -89,7 +89,9 @@ def card(
         sources="\n".join(map(_source, data.sources)),
         examples=_examples(settings, data, examples),
         table=table(lines, choice.steps),
-        reason=choice.reason,
+        reason="\n\n".join(
+            filter(None, [choice.reason, choice.warning and f"**{choice.warning}**"])
+        ),
         quantization='"4bit"' if settings.method is Method.QLORA else "None",
         serve=_serve(settings, name),
         versions=", ".join(

@@ -155,10 +155,10 @@ class _Job:
                 self.out.inspect(resume=resume)
         self._require_turning(teacher)
         place = base_place(self.settings)
-        encoder = Encoder(load_tokenizer(place.name, revision=place.revision))
-        labels, shape = label_ids(encoder, ("safe", "unsafe")), Shape.of(place)
         rows = gather(data, sets, self.settings, columns)
         self.rule.require({name: [row.unsafe for row in one] for name, one in rows.sets.items()})
+        encoder = Encoder(load_tokenizer(place.name, revision=place.revision))
+        labels, shape = label_ids(encoder, ("safe", "unsafe")), Shape.of(place)
         with self.state.main_process_first():
             if self.state.is_main_process:
                 self.out.begin(self._record(place, rows, teacher))
@@ -172,6 +172,8 @@ class _Job:
 
     def _require_turning(self, teacher: Candidate | None) -> None:
         known = self.settings.turn_column is not None or teacher is not None
+        if teacher is not None:
+            teacher.check()
         if self.settings.prefixes and not known:
             raise ConfigError(
                 "prefixes need to know where a reply turns unsafe: name --turn-column or --teacher"
@@ -287,7 +289,8 @@ class _Job:
             examples = len(asked.learned.samples)
             text = card(self.settings, rows, examples, lines, choice, name=folder.name)
             (folder / "README.md").write_text(text, encoding="utf-8")
-            self.tell(f"\n{table(lines, choice.steps)}\n\n{choice.reason}\nstored in {folder}")
+            said = "\n".join(filter(None, [choice.reason, choice.warning]))
+            self.tell(f"\n{table(lines, choice.steps)}\n\n{said}\nstored in {folder}")
         return Trained(folder, lines, choice)
 
 
