@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from guardrail.integrations.openai_wire import (
     Call,
     GuardedAsyncBytes,
     GuardedBytes,
+    UnguardedPath,
     aanswer,
     afailed,
     answer,
@@ -28,6 +29,7 @@ from guardrail.integrations.openai_wire import (
     refusal,
     refused,
 )
+from guardrail.integrations.openai_wire.headers import is_passed_on
 from guardrail.types import Outcome
 
 __all__ = ["guard_http", "unguarded"]
@@ -36,7 +38,7 @@ _LIBRARIES = ("httpx", "httpx2")
 _SSE = "text/event-stream"
 _JSON = "application/json"
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding", "content-type")
-_EXTENSIONS = ("http_version", "reason_phrase")  # another is the socket itself
+_EXTENSIONS = ("http_version",)  # others are the server's own words, and the socket itself
 _MARK = "_guardrail_unguarded"  # on a guarded HTTP client: the one it was made from
 
 
@@ -124,7 +126,12 @@ class _Wire:
 
     def call(self, request: Any) -> Call | None:
         """Return the call that a request makes; None if its answer carries no reply."""
-        return read_call(request.method, self._path(request), lambda: self._content(request))
+        try:
+            return read_call(request.method, self._path(request), lambda: self._content(request))
+        except UnguardedPath as error:
+            raise UnguardedCall(
+                f"{error} Make such calls through a client without a guard."
+            ) from None
 
     def refused(self, call: Call, outcome: Outcome) -> Any:
         """Return the response to a call that never went upstream."""
@@ -144,13 +151,13 @@ class _Wire:
             if isinstance(body, GuardedBytes)
             else self._library.AsyncByteStream
         )
-        return self._response(response, _SSE, stream=_streamed(kind)(body))
+        return self._response(response, _SSE, stream=_streamed(kind)(body, self.refusing))
 
     def _response(self, response: Any, kind: str, **body: Any) -> Any:
         headers = [
             (name, value)
             for name, value in response.headers.multi_items()
-            if name.lower() not in _OF_THE_BODY
+            if name.lower() not in _OF_THE_BODY and is_passed_on(name, value)
         ]
         return self._library.Response(
             response.status_code,
@@ -179,14 +186,18 @@ class _Wire:
 class _Streamed:
     """A guarded body, under the methods of either library."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: Any, refusing: Callable[[], AbstractContextManager[None]]) -> None:
         self._body = body
+        self._refusing = refusing
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+        with self._refusing():
+            yield from self._body
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._body)
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with self._refusing():
+            async for piece in self._body:
+                yield piece
 
     def close(self) -> None:
         self._body.close()

@@ -6,18 +6,26 @@ any server. Chat completions and responses are judged by the same code as the gu
 
 from __future__ import annotations
 
-from guardrail.errors import MissingExtraError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-try:
-    import aiohttp  # noqa: F401
-    import fastapi  # noqa: F401
-    import prometheus_client  # noqa: F401
-    import sqlalchemy  # noqa: F401
-    import uvicorn  # noqa: F401
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library=error.name or "fastapi", extra="server") from error
+from guardrail.integrations.gateway.libraries import need_libraries
 
-from guardrail.integrations.gateway.app import create_app
-from guardrail.integrations.gateway.settings import GatewayConfig
+if TYPE_CHECKING:
+    from guardrail.integrations.gateway.app import create_app
+    from guardrail.integrations.gateway.settings import GatewayConfig
 
 __all__ = ["GatewayConfig", "create_app"]
+
+_HOMES = {
+    "GatewayConfig": "guardrail.integrations.gateway.settings",
+    "create_app": "guardrail.integrations.gateway.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is named; `guardrail serve --help` needs none of the libraries."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    need_libraries()
+    return getattr(import_module(_HOMES[name]), name)

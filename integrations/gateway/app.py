@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from guardrail.guard import Guard
+from guardrail.integrations.gateway.bodies import wrong_field
 from guardrail.integrations.gateway.door import Door, Keys
 from guardrail.integrations.gateway.faults import Fault
 from guardrail.integrations.gateway.health import health
@@ -179,17 +180,10 @@ async def _as_fault(_: Request, error: Exception) -> Response:
         case Fault():
             fault = error
         case RequestValidationError():
-            fault = _invalid(error)
+            fault = wrong_field(error)
         case HTTPException():
             headers = error.headers or {}
             fault = Fault(error.status_code, str(error.detail), code=None, headers=headers)
         case _:
             fault = Fault(500, "the gateway failed", code="gateway_failed")
     return fault.response()
-
-
-def _invalid(error: RequestValidationError) -> Fault:
-    wrong = error.errors()[0]
-    place = ".".join(str(one) for one in wrong["loc"][1:])
-    message = f"{place}: {wrong['msg']}" if place else str(wrong["msg"])
-    return Fault(400, message, code=None, param=place or None)

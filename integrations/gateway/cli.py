@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from guardrail.audit import RecordText
-from guardrail.integrations.gateway.running import run
-from guardrail.integrations.gateway.serving import ServingConfig
+from guardrail.integrations.gateway.libraries import need_libraries
 
 __all__ = ["main", "serve"]
 
@@ -78,6 +77,10 @@ def serve(
     variables such as GUARDRAIL_RECORDS__KEEP_DAYS. Keys are better given as environment variables
     than on the command line, which others can read.
     """
+    need_libraries()
+    from guardrail.integrations.gateway.running import run
+    from guardrail.integrations.gateway.serving import ServingConfig
+
     given: dict[str, Any] = {
         "upstream": upstream,
         "upstream_key": upstream_key or None,

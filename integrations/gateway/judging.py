@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from starlette.responses import Response
 
 from guardrail.errors import ClassifierTimeout
 from guardrail.guard import Guard
+from guardrail.integrations.gateway.bodies import JsonRoute
 from guardrail.integrations.gateway.faults import Fault, json_response
 from guardrail.integrations.gateway.moderations import result_of
 from guardrail.types import (
@@ -29,6 +30,7 @@ from guardrail.types import (
 __all__ = ["judging"]
 
 _MOST = 1024  # texts in one request
+_ONE, _MANY, _PARTS = "(one)", "(many)", "(parts)"  # alternatives; no names of fields
 
 
 class _Said(BaseModel):
@@ -63,6 +65,16 @@ class Checks(BaseModel):
     checks: Annotated[list[Check], Field(min_length=1, max_length=_MOST)]
 
 
+def _kind_of_check(given: object) -> str:
+    return _MANY if isinstance(given, Mapping) and "checks" in given else _ONE
+
+
+_Asked = Annotated[
+    Annotated[Check, Tag(_ONE)] | Annotated[Checks, Tag(_MANY)],
+    Discriminator(_kind_of_check),
+]
+
+
 class Judged(BaseModel):
     """What was found about a turn, and what is to be shown in its place."""
 
@@ -89,14 +101,22 @@ class _Part(BaseModel):
     text: str | None = None
 
 
+def _kind_of_input(given: object) -> str:
+    """Return which kind of input is meant, so that an error is about that one."""
+    if not isinstance(given, list):
+        return _ONE
+    return _PARTS if given and isinstance(given[0], Mapping) else _MANY
+
+
 class ModerationRequest(BaseModel):
     """What OpenAI's `moderations` takes; of several parts, only text can be judged."""
 
-    input: (
-        str
-        | Annotated[list[str], Field(min_length=1, max_length=_MOST)]
-        | Annotated[list[_Part], Field(min_length=1, max_length=_MOST)]
-    )
+    input: Annotated[
+        Annotated[str, Tag(_ONE)]
+        | Annotated[list[str], Field(min_length=1, max_length=_MOST), Tag(_MANY)]
+        | Annotated[list[_Part], Field(min_length=1, max_length=_MOST), Tag(_PARTS)],
+        Discriminator(_kind_of_input),
+    ]
     model: str | None = None
 
 
@@ -121,10 +141,10 @@ class ModerationResponse(BaseModel):
 
 def judging(guard: Guard) -> APIRouter:
     """Return the endpoints that judge with a guard."""
-    router = APIRouter()
+    router = APIRouter(route_class=JsonRoute)
 
     @router.post("/v1/guard/check", response_model=Judged | JudgedMany)
-    async def check(asked: Check | Checks) -> Response:
+    async def check(asked: Annotated[_Asked, Body()]) -> Response:
         """Judge one turn, or many in one batch; nothing is forwarded."""
         if isinstance(asked, Check):
             (outcome,) = await guard.areview([asked.conversation()])

@@ -23,6 +23,7 @@ from guardrail.integrations.gateway.upstream import Answer, Asked, Upstream
 from guardrail.integrations.gateway.watching import Watch
 from guardrail.integrations.openai_wire import (
     Call,
+    UnguardedPath,
     Unreadable,
     aanswer,
     afailed,
@@ -153,8 +154,9 @@ class Passage:
 def _is_judged(asked: Asked) -> bool:
     try:
         return is_judged(asked.method, asked.path)
-    except UnguardedCall as error:
-        raise _unguarded(error) from None
+    except UnguardedPath as error:
+        message = f"{error} The gateway does not forward it; only the upstream itself answers it."
+        raise _unguarded(message) from None
 
 
 def _read(asked: Asked, body: bytes) -> Call:
@@ -164,13 +166,13 @@ def _read(asked: Asked, body: bytes) -> Call:
     except Unreadable as error:
         raise Fault(400, str(error), code="invalid_json") from None
     except UnguardedCall as error:
-        raise _unguarded(error) from None
+        raise _unguarded(str(error)) from None
     assert call is not None, "its reply is judged"
     return call
 
 
-def _unguarded(error: UnguardedCall) -> Fault:
-    return Fault(501, str(error), code="unguarded_call")
+def _unguarded(message: str) -> Fault:
+    return Fault(501, message, code="unguarded_call")
 
 
 def _has_body(asked: Asked) -> bool:

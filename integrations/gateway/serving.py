@@ -18,6 +18,7 @@ from guardrail.integrations.telemetry import TelemetryConfig
 __all__ = ["ServedConfig", "ServedRecords", "ServingConfig"]
 
 _FILE = "records.db"
+_OPTIONS = {"keys": "key", "max_body": "max-body-mib"}  # fields whose options have other names
 _OffByFalse = BeforeValidator(lambda value: None if value is False else value)
 
 
@@ -103,7 +104,8 @@ def _gateway(values: Mapping[str, Any]) -> ServedConfig:
         return ServedConfig(**values)
     except ValidationError as error:
         wrong = error.errors()[0]
-        name = ".".join(map(str, wrong["loc"])).replace("_", "-")
+        field = str(wrong["loc"][0])
+        name = _OPTIONS.get(field, field.replace("_", "-"))
         message = wrong["msg"].removeprefix("Value error, ")
         raise ConfigError(f"--{name}: {message}") from None
 

@@ -14,6 +14,7 @@ from yarl import URL
 from guardrail.integrations.gateway.door import OWN_KEY, Headers, Keys
 from guardrail.integrations.gateway.faults import Fault, translating
 from guardrail.integrations.gateway.settings import GatewayConfig
+from guardrail.integrations.openai_wire.headers import is_passed_on
 from guardrail.integrations.openai_wire.reading import is_label
 
 __all__ = ["Answer", "Asked", "Upstream"]
@@ -92,13 +93,17 @@ class Answer:
 
         Args:
             body: whether the body is passed on as it is, so that they include what describes it;
-                otherwise what stands in headers is nobody's to judge, and only ASCII passes.
+                otherwise only those pass that hold no words, which nobody would judge.
         """
         raw = [(name.lower(), value) for name, value in self._response.raw_headers]
         if body:
             return _without(_SAID_ANEW, raw)
         known = _without((*_SAID_ANEW, *_OF_THE_BODY), raw)
-        return [(name, value) for name, value in known if value.isascii()]
+        return [
+            (name, value)
+            for name, value in known
+            if is_passed_on(name.decode("latin-1"), value.decode("latin-1"))
+        ]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         came = 0

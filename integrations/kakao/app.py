@@ -41,7 +41,8 @@ def create_skill(
     """Return an ASGI app that serves a guarded skill, at whatever path it is called.
 
     Nothing that the handler returns is sent before the guard passed all of it: texts, cards,
-    buttons, quick replies, `data` and `context`. Images are not looked at.
+    buttons, quick replies, `data` and `context`, names that hold words included. Images are not
+    looked at.
 
     Args:
         handler: takes a `SkillRequest` and returns the reply: a text, or a response of version 2.0
@@ -59,8 +60,13 @@ def create_skill(
             so other addresses in one are ignored.
 
     Raises:
-        ConfigError: a time is longer than the platform waits.
+        ConfigError: a time is longer than the platform waits, the handler cannot be called, or the
+            guard is none.
     """
+    if not callable(handler):
+        raise ConfigError(f"create_skill takes a function as its handler, not {handler!r:.100}")
+    if not isinstance(guard, Guard):
+        raise ConfigError(f"create_skill takes a Guard, not {guard!r:.100}")
     bot = Bot(handler, guard, sorry=said(sorry_text))
     times = _Times(deadline, patience, callback_within)
     return Skill(bot, Callbacks(callback_hosts), waiting(waiting_text), times)

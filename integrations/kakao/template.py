@@ -148,6 +148,7 @@ def _shown(part: Any, key: str = "") -> Iterator[str]:
             yield text
     elif isinstance(part, dict):
         for name, value in part.items():
+            yield from _wordy(name)
             yield from _shown(value, name)
     elif isinstance(part, list):
         for value in part:
@@ -155,9 +156,19 @@ def _shown(part: Any, key: str = "") -> Iterator[str]:
 
 
 def _strings(part: Any) -> Iterator[str]:
-    """Yield every text of a part, whatever it is called."""
+    """Yield every text of a part, whatever it is called, and what it is called if that is one."""
     if isinstance(part, str):
         yield part
-    elif isinstance(part, dict | list):
-        for value in part.values() if isinstance(part, dict) else part:
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            yield from _wordy(name)
             yield from _strings(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _strings(value)
+
+
+def _wordy(name: str) -> Iterator[str]:
+    """Yield a name that could be read; a block, too, may show what it is called."""
+    if not _NAME.fullmatch(name):
+        yield name

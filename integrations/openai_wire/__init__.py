@@ -7,12 +7,12 @@ judge, and written as what the caller may see.
 
 from guardrail.integrations.openai_wire.calls import Call
 from guardrail.integrations.openai_wire.guarding import (
+    UnguardedPath,
     aanswer,
     afailed,
     answer,
     arefusal,
     failed,
-    failure,
     is_judged,
     read_call,
     refusal,
@@ -34,13 +34,13 @@ __all__ = [
     "GuardedAsyncBytes",
     "GuardedBytes",
     "Tap",
+    "UnguardedPath",
     "Unreadable",
     "aanswer",
     "afailed",
     "answer",
     "arefusal",
     "failed",
-    "failure",
     "is_judged",
     "read_call",
     "refusal",

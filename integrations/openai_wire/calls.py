@@ -13,12 +13,15 @@ from guardrail.integrations.openai_wire.text import Piece
 from guardrail.types import Conversation, Outcome, Role, Turn
 
 __all__ = [
+    "LOST",
+    "UNKNOWN_ERROR",
     "WITHHELD_ERROR",
     "Call",
     "Stream",
     "carries_no_reply",
     "conversation",
     "safe_error",
+    "wordless_error",
 ]
 
 # Paths whose answers hold no reply of a model: vectors, verdicts, names, the caller's own files,
@@ -37,16 +40,20 @@ _WITHOUT_REPLY = {
     ),
     "DELETE": ("models/*", "files/?", "vector_stores/*", "chat/completions/?", "responses/?"),
 }
+UNKNOWN_ERROR = "unknown error"
+"""The message of an error that has none."""
 _ERROR_FIELDS = ("type", "param", "code", "innererror", "status")
 WITHHELD_ERROR = {
     "error": {
-        "message": "the upstream failed, and what it said of it was found unsafe",
+        "message": "the upstream failed, and what it said of it did not pass the guard",
         "type": "server_error",
         "param": None,
         "code": "content_filter",
     }
 }
 """In place of an error whose message does not pass."""
+LOST = "the reply holds something, and nothing of it could be read, so it cannot be judged"
+"""Why a reply is refused that would otherwise come out empty."""
 _ROLES = {
     "system": Role.SYSTEM,
     "developer": Role.SYSTEM,
@@ -199,4 +206,16 @@ def safe_error(body: Mapping[str, Any]) -> dict[str, Any]:
     given = error if isinstance(error, Mapping) else {"message": error}
     message = given.get("message")
     known = {name: labelled(given[name]) for name in _ERROR_FIELDS if name in given}
-    return {"error": {"message": message if isinstance(message, str) else "unknown error", **known}}
+    return {"error": {"message": message if isinstance(message, str) else UNKNOWN_ERROR, **known}}
+
+
+def wordless_error(body: Mapping[str, Any], status: int | None = None) -> dict[str, Any]:
+    """Return an error whose message did not pass: its labels, and a plain sentence.
+
+    Args:
+        body: of the error.
+        status: that it came with; None where it came in place of a reply.
+    """
+    failed = "failed" if status is None else f"answered with status {status}"
+    message = f"the upstream {failed}, and what it said of it did not pass the guard"
+    return {"error": {**safe_error(body)["error"], "message": message}}

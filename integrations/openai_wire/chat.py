@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,15 @@ from guardrail.integrations.openai_wire.calls import (
     safe_error,
 )
 from guardrail.integrations.openai_wire.logprobs import spelled
-from guardrail.integrations.openai_wire.reading import Said, is_label, labelled, strings
+from guardrail.integrations.openai_wire.messages import (
+    Losses,
+    known_message,
+    refuse_loss,
+    said_by,
+    spoken,
+    text_of_message,
+)
+from guardrail.integrations.openai_wire.reading import Said, labelled
 from guardrail.integrations.openai_wire.text import Piece, Strand, readable
 from guardrail.types import Outcome
 
@@ -35,11 +43,10 @@ _CHOICE_FIELDS = (
     *("index", "finish_reason", "native_finish_reason", "stop_reason"),
     *("content_filter_results", "content_filter_offsets"),
 )
-_TEXT_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
-_TEXT = (str, type(None))
 _CALL_FIELDS = ("tool_calls", "function_call")
 _MOST_CHOICES = 128  # the API's own limit
-_CHUNKS = ("chat.completion.chunk", "", None)  # Azure's own chunks have no kind
+_CHUNK = "chat.completion.chunk"
+_CHUNKS = (_CHUNK, "chat.completion", "", None)  # Azure's own chunks have no kind
 _ERROR = "error"  # the lane of what is said about a failure
 
 
@@ -55,7 +62,7 @@ class ChatCall(Call):
 
     def texts(self, reply: Mapping[str, Any]) -> list[str]:
         """Return the text of each choice."""
-        return [_text(choice.get("message")) for choice in _choices(reply)]
+        return [_text(choice) for choice in _choices(reply)]
 
     def answer(self, reply: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """Return the reply with its unsafe choices replaced."""
@@ -137,8 +144,9 @@ class _ChatStream(Stream):
     def __init__(self, call: ChatCall) -> None:
         self._call = call
         self._strands: dict[int, Strand] = {}
-        self._frame: dict[str, Any] = call.frame("chat.completion.chunk")
+        self._frame: dict[str, Any] = call.frame(_CHUNK)
         self._begun: set[Lane] = set()  # choices the caller has seen something of
+        self._losses = Losses()
         self._usage: Any = None  # that came along with a choice
         self._around: Mapping[str, Any] = {}  # the choices of the last chunk, as it came,
         self._framed: dict[str, Any] = {}  # and what of it is passed on
@@ -149,17 +157,28 @@ class _ChatStream(Stream):
         return range(self._call.choices)
 
     def read(self, data: Mapping[str, Any]) -> list[Piece]:
-        """Return a piece for each choice of a chunk."""
+        """Return a piece for each choice of a chunk.
+
+        Raises:
+            UnguardedCall: a choice ends, and nothing that it held could be judged.
+        """
         if data.get("error"):
+            self._losses.note_error()
             error = safe_error(data)
             return [Piece(_ERROR, readable(error["error"]["message"]), error)]
         choices = data.get("choices")
         if data.get("object") not in _CHUNKS or not isinstance(choices, list):
+            self._losses.note_strange(choices)
             return []
         return self._pieces(self._frame_of(data), choices)
 
     def end(self) -> list[Piece]:
-        """Return the calls of tools that no finish has released."""
+        """Return the calls of tools that no finish has released.
+
+        Raises:
+            UnguardedCall: nothing that came could be judged.
+        """
+        self._losses.refuse_all()
         released = [strand.release(end=True) for strand in self._strands.values()]
         return [piece for pieces in released for piece in pieces]
 
@@ -175,28 +194,42 @@ class _ChatStream(Stream):
     def _frame_of(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return what stands around the choices of a chunk: mostly the same as of the last."""
         around = {name: one for name, one in data.items() if name in _REPLY_FIELDS}
+        if around.get("object") == "chat.completion":  # whole, in a stream
+            around["object"] = _CHUNK
         if around != self._around:
             self._around, self._framed = around, self._call.framed(around)
         return self._framed
 
     def _pieces(self, frame: dict[str, Any], choices: list[Any]) -> list[Piece]:
         if frame.get("id"):
-            self._frame = {**_known(frame, _FRAME_FIELDS), "object": "chat.completion.chunk"}
-        known = [choice for choice in choices if _is_choice(choice)]
+            self._frame = {**_known(frame, _FRAME_FIELDS), "object": _CHUNK}
+        known = _placed(choices)
         if not known:
-            return [] if choices else [Piece(None, "", {**frame, "choices": []})]
+            return self._choiceless(frame, choices)
         self._usage = frame.get("usage") or self._usage
         pieces = [self._choice(frame, choice) for choice in known]
         return [piece for some in pieces for piece in some]
 
     def _choice(self, frame: dict[str, Any], choice: Mapping[str, Any]) -> list[Piece]:
-        strand = self._strands.setdefault(choice["index"], Strand(choice["index"]))
-        delta = _message(choice.get("delta"))
-        for part, text in _spoken(delta):
+        place = choice["index"]
+        strand = self._strands.setdefault(place, Strand(place))
+        given = choice.get("message") if choice.get("delta") is None else choice["delta"]
+        delta = known_message(given)
+        self._losses.note(place, given, delta)
+        for part, text in spoken(delta):
             strand.add(part, text)
         data = {**frame, "choices": [_chunk_choice(choice, delta)]}
         pieces = strand.piece(data, hold=any(field in delta for field in _CALL_FIELDS))
-        return pieces + strand.release() if choice.get("finish_reason") else pieces
+        if not choice.get("finish_reason"):
+            return pieces
+        self._losses.refuse(place)
+        return pieces + strand.release()
+
+    def _choiceless(self, frame: dict[str, Any], choices: list[Any]) -> list[Piece]:
+        if not choices:
+            return [Piece(None, "", {**frame, "choices": []})]
+        self._losses.note_strange(choices)
+        return []
 
     def _refusal(self, lane: Lane | None, outcome: Outcome) -> list[dict[str, Any]]:
         self.ended = True
@@ -218,59 +251,40 @@ def _choices(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return choices
 
 
-def _is_choice(choice: object) -> bool:
-    return isinstance(choice, Mapping) and type(choice.get("index")) is int
+def _placed(choices: list[Any]) -> list[Mapping[str, Any]]:
+    """Return the choices of a chunk that say which they are; one by itself is the first."""
+    known = [choice for choice in choices if isinstance(choice, Mapping)]
+    if len(choices) == len(known) == 1 and known[0].get("index") is None:
+        return [{**known[0], "index": 0}]
+    return [choice for choice in known if type(choice.get("index")) is int]
 
 
 def _known(value: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     return {name: labelled(value[name]) for name in fields if name in value}
 
 
-def _text(message: object) -> str:
-    """Return all that a whole message says, as one text to judge."""
-    return "\n".join(readable(text) for _, text in _spoken(_message(message)))
+def _text(choice: Mapping[str, Any]) -> str:
+    """Return all that a choice of a whole reply says, as one text to judge.
 
-
-def _message(message: object) -> dict[str, Any]:
-    """Return what can be judged of a message or delta: fields that are known and well formed."""
-    given = message if isinstance(message, Mapping) else {}
-    known = {"role": given["role"]} if is_label(given.get("role")) else {}
-    if "annotations" in given:
-        known["annotations"] = given["annotations"]
-    for field in _TEXT_FIELDS:
-        if field in given and isinstance(given[field], _TEXT):
-            known[field] = given[field]
-    for field, kind in zip(_CALL_FIELDS, (list, Mapping), strict=True):
-        if isinstance(given.get(field), kind):
-            known[field] = given[field]
-    return known
-
-
-def _spoken(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the parts of a message or delta that hold text, and the text."""
-    for field in _TEXT_FIELDS:
-        if message.get(field):
-            yield field, message[field]
-    for place, call in enumerate(message.get("tool_calls") or ()):
-        yield f"call {_number(call, place)}", "\n".join(strings(call))
-    for field in ("function_call", "annotations"):
-        if message.get(field):
-            yield field, "\n".join(strings(message[field]))
-
-
-def _number(call: object, place: int) -> object:
-    return call.get("index", place) if isinstance(call, Mapping) else place
+    Raises:
+        UnguardedCall: it holds something else, and nothing that could be judged.
+    """
+    given = choice.get("message")
+    message = known_message(given)
+    elsewhere = choice.get("text") or choice.get("delta")  # where no whole completion has it
+    refuse_loss(elsewhere if given is None else given, message)
+    return text_of_message(message)
 
 
 def _whole_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
-    message = _message(choice.get("message"))
+    message = known_message(choice.get("message"))
     logprobs = _logprobs(choice.get("logprobs"), message)
     return {**_known(choice, _CHOICE_FIELDS), "message": message, "logprobs": logprobs}
 
 
 def _chunk_choice(choice: Mapping[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
     known = _known(choice, _CHOICE_FIELDS)
-    if "delta" in choice:
+    if "delta" in choice or "message" in choice:
         known["delta"] = delta
     if "logprobs" in choice:
         known["logprobs"] = _logprobs(choice["logprobs"], delta)
@@ -282,7 +296,7 @@ def _logprobs(logprobs: object, message: Mapping[str, Any]) -> dict[str, Any] | 
     if not isinstance(logprobs, Mapping):
         return None
     found = {
-        name: spelled(logprobs.get(name) or [], message.get(name) or "")
+        name: spelled(logprobs.get(name) or [], said_by(message, name))
         for name in ("content", "refusal")
     }
     if None in found.values():

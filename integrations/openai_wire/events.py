@@ -16,6 +16,7 @@ from guardrail.integrations.openai_wire.items import (
     known_response,
     lines_of,
     refusal_part,
+    refuse_lost,
     spoken,
     spoken_item,
     spoken_part,
@@ -41,6 +42,10 @@ _TEXTS = {
     "response.mcp_call_arguments": ("arguments", "arguments"),
     "response.code_interpreter_call_code": ("code", "code"),
 }
+_ANSWERS = (  # the others lead up to one
+    *("response.output_text", "response.refusal", "response.function_call_arguments"),
+    *("response.custom_tool_call_input", "response.mcp_call_arguments"),
+)
 _PARTS = {"response.content_part": "content", "response.reasoning_summary_part": "summary"}
 _CALLS = (
     *("web_search_call", "file_search_call", "code_interpreter_call"),
@@ -71,6 +76,7 @@ class ResponseStream(Stream):
         self._strand = Strand(_LANE)
         self._withheld: set[object] = set()  # places of items that cannot be judged
         self._holding: set[object] = set()  # places of items that are held until they are whole
+        self._answered = False  # whether there was something that could be
         self._asides: list[dict[str, Any]] = []  # annotations, which wait for the end of the text
         self._writer = _Writer(frame, structured=call.structured)
 
@@ -80,7 +86,11 @@ class ResponseStream(Stream):
         return (_LANE,)
 
     def read(self, data: Mapping[str, Any]) -> list[Piece]:
-        """Return the pieces of an event; none for kinds that are not known."""
+        """Return the pieces of an event; none for kinds that are not known.
+
+        Raises:
+            UnguardedCall: the response ends, and nothing that it held could be judged.
+        """
         if not all(_is_index(data.get(name)) for name in _INDEXES):
             return []
         if data.get("output_index") in self._withheld:
@@ -132,6 +142,8 @@ class ResponseStream(Stream):
         given = data.get("response")
         if not isinstance(given, Mapping):
             return []
+        if ended and not self._answered:
+            refuse_lost(given)
         known = known_response(given, self._call)
         self._writer.response = known
         piece = {**_place(data), "response": known}
@@ -168,6 +180,7 @@ class ResponseStream(Stream):
         text = data.get(field)
         if not isinstance(text, str):
             return []
+        self._answered |= stem in _ANSWERS and text != ""
         name = _name(data, _TEXTS[stem][0])
         take = self._strand.add if field == "delta" else self._strand.cover
         take(name, text)

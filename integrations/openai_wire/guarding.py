@@ -9,10 +9,11 @@ from typing import Any
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
 from guardrail.integrations.openai_wire.calls import (
-    WITHHELD_ERROR,
+    UNKNOWN_ERROR,
     Call,
     carries_no_reply,
     safe_error,
+    wordless_error,
 )
 from guardrail.integrations.openai_wire.chat import read_chat
 from guardrail.integrations.openai_wire.reading import load, load_request
@@ -23,12 +24,12 @@ from guardrail.integrations.openai_wire.text import readable
 from guardrail.types import Conversation, Outcome, Role, Turn
 
 __all__ = [
+    "UnguardedPath",
     "aanswer",
     "afailed",
     "answer",
     "arefusal",
     "failed",
-    "failure",
     "is_judged",
     "read_call",
     "refusal",
@@ -36,7 +37,10 @@ __all__ = [
 ]
 
 _READERS = {"POST chat/completions": read_chat, "POST responses": read_responses}
-_SERVER_FAILED = 500
+
+
+class UnguardedPath(UnguardedCall):
+    """A path whose replies could not be judged; each door says where else such calls can go."""
 
 
 def read_call(method: str, path: str, body: Callable[[], bytes]) -> Call | None:
@@ -61,16 +65,16 @@ def is_judged(method: str, path: str) -> bool:
     """Whether the reply to such a call is judged; it is not where there is none.
 
     Raises:
-        UnguardedCall: its reply could not be judged.
+        UnguardedPath: its reply could not be judged.
     """
     path = _without_deployment(path)
     if carries_no_reply(method, path):
         return False
     if f"{method} {path}" in _READERS:
         return True
-    raise UnguardedCall(
+    raise UnguardedPath(
         f"{method} {path!r} may carry a reply that nobody would judge; guarded are "
-        f"{' and '.join(_READERS)}. Make such calls through a client without a guard."
+        f"{' and '.join(_READERS)}."
     )
 
 
@@ -112,21 +116,19 @@ async def aanswer(call: Call, reply: bytes, guard: Guard) -> bytes:
 def failed(call: Call, status: int, body: bytes, guard: Guard) -> bytes:
     """Return the body of an upstream's error as the caller may see it.
 
-    The message of a server's failure is judged, since it may quote the reply. What says that a
-    request was refused stays as it is: nothing was said yet.
+    Its message is judged as a reply is, for it may quote one, or what the user said. One that does
+    not pass, or cannot be judged, makes way for a plain sentence; the rest of the error stays.
     """
     known = _error_in(body)
-    if known is None or status < _SERVER_FAILED:
-        return failure(body)
-    return _failure(known, guard.review(_messages(call, known)))
+    return b"" if known is None else _failure(known, guard.review(_messages(call, known)), status)
 
 
 async def afailed(call: Call, status: int, body: bytes, guard: Guard) -> bytes:
     """Do what `failed` does, without blocking the event loop."""
     known = _error_in(body)
-    if known is None or status < _SERVER_FAILED:
-        return failure(body)
-    return _failure(known, await guard.areview(_messages(call, known)))
+    if known is None:
+        return b""
+    return _failure(known, await guard.areview(_messages(call, known)), status)
 
 
 def refused(call: Call, outcome: Outcome) -> bytes:
@@ -136,12 +138,6 @@ def refused(call: Call, outcome: Outcome) -> bytes:
     stream = call.stream()
     events = b"".join(map(encoded, stream.refuse(outcome)))
     return events + end_of(stream)
-
-
-def failure(body: bytes) -> bytes:
-    """Return the body of an upstream's refusal, without what stands beside the error."""
-    known = _error_in(body)
-    return b"" if known is None else _body(safe_error(known))
 
 
 def _is_error(reply: Mapping[str, Any]) -> bool:
@@ -156,12 +152,15 @@ def _error_in(body: bytes) -> dict[str, Any] | None:
 
 
 def _messages(call: Call, error: Mapping[str, Any]) -> list[Conversation]:
+    """Return what is to be judged of an error; nothing, where it says nothing."""
     message = safe_error(error)["error"]["message"]
+    if message == UNKNOWN_ERROR:
+        return []
     return [(*call.asked, Turn(Role.ASSISTANT, readable(message)))]
 
 
-def _failure(error: Mapping[str, Any], outcomes: list[Outcome]) -> bytes:
-    return _body(WITHHELD_ERROR if _blocked(outcomes) else safe_error(error))
+def _failure(error: Mapping[str, Any], outcomes: list[Outcome], status: int | None = None) -> bytes:
+    return _body(wordless_error(error, status) if _blocked(outcomes) else safe_error(error))
 
 
 def _replies(call: Call, reply: Mapping[str, Any]) -> list[Conversation]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from guardrail.integrations.openai_wire.calls import Call, safe_error
+from guardrail.errors import UnguardedCall
+from guardrail.integrations.openai_wire.calls import LOST, Call, safe_error
 from guardrail.integrations.openai_wire.logprobs import spelled
 from guardrail.integrations.openai_wire.reading import is_label, labelled, strings
 
@@ -18,6 +19,7 @@ __all__ = [
     "known_response",
     "lines_of",
     "refusal_part",
+    "refuse_lost",
     "spoken",
     "spoken_item",
     "spoken_part",
@@ -45,6 +47,10 @@ _FIELDS_OF = {
     "message": ("id", "type", "role", "status", "content", "phase"),
     "reasoning": ("id", "type", "status", "summary", "content", "encrypted_content"),
 }
+_ASIDES = (
+    *("reasoning", "web_search_call", "file_search_call", "code_interpreter_call"),
+    *("mcp_list_tools", "compaction"),
+)
 STREAMED_ITEMS = frozenset(_FIELDS_OF)  # the others are of use only when whole
 _TEXT_PARTS = {
     "output_text": "text",
@@ -138,6 +144,35 @@ def _field_of(part: object) -> str:
     """Return the field of a part that holds its text; nothing if there is none."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     return _TEXT_PARTS.get(kind, "") if isinstance(kind, str) else ""
+
+
+def refuse_lost(response: Mapping[str, Any]) -> None:
+    """Look at a whole response.
+
+    Raises:
+        UnguardedCall: it held something, and nothing that could be judged.
+    """
+    output = response.get("output")
+    given = output if isinstance(output, list) else []
+    known = [known_item(item) for item in given]
+    if any(map(_is_less, known, given)) and not any(map(_answers, known)):
+        raise UnguardedCall(LOST)
+
+
+def _is_less(known: dict[str, Any] | None, given: Any) -> bool:
+    """Whether something of an item was left out that could be the answer."""
+    if known is None or known["type"] != "message":
+        return known is None
+    content = given.get("content")
+    parts = content if isinstance(content, list) else [content] if content else []
+    return len(known.get("content", ())) < len(parts)
+
+
+def _answers(known: dict[str, Any] | None) -> bool:
+    """Whether an item says something, besides what led up to the answer."""
+    if known is None or known["type"] in _ASIDES:
+        return False
+    return any(text for _, text in spoken_item(0, known))
 
 
 def spoken(response: Mapping[str, Any]) -> Iterator[tuple[Hashable, str]]:

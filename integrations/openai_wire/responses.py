@@ -14,6 +14,7 @@ from guardrail.integrations.openai_wire.items import (
     empty_message,
     known_response,
     refusal_part,
+    refuse_lost,
     spoken,
 )
 from guardrail.integrations.openai_wire.reading import Said
@@ -31,6 +32,7 @@ class ResponsesCall(Call):
         """Return the text of all items, as one."""
         if not isinstance(reply.get("output"), list):
             raise UnguardedCall("the reply is no response with output, so it cannot be judged")
+        refuse_lost(reply)
         parts = [text for _, text in spoken(reply) if text]
         return ["\n".join(map(readable, parts))]
 

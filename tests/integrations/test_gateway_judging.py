@@ -133,6 +133,60 @@ def test_many_turns_are_checked_in_order(served: Served) -> None:
     assert [one["action"] for one in outcomes] == ["allow", "replace", "allow"]
 
 
+PLAIN_CURL = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize("kind", [PLAIN_CURL, {"content-type": "text/plain"}, {}])
+def test_a_body_is_json_whatever_it_is_called(served: Served, kind: dict[str, str]) -> None:
+    """As plain `curl -d` sends it, and as the forwarded calls are taken."""
+    bodies = {
+        "guard/check": {"user": USER, "assistant": SAFE},
+        "moderations": {"input": SAFE},
+        "chat/completions": {"model": "m", "messages": MESSAGES},
+    }
+    for path, body in bodies.items():
+        content = json.dumps(body).encode()
+        assert httpx.post(f"{served.url}/{path}", content=content, headers=kind).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"user=a&assistant=b", b"[]", b'"a"', b"", b'{"a":1,"a":2}'])
+def test_what_is_no_json_object_is_said_to_be_none(served: Served, body: bytes) -> None:
+    """In the same words on every path."""
+    for path in ("guard/check", "moderations", "chat/completions"):
+        reply = httpx.post(f"{served.url}/{path}", content=body, headers=PLAIN_CURL)
+
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_json")
+
+
+WRONG_FIELDS: list[tuple[str, Any, str]] = [
+    ("guard/check", {"checks": []}, "checks"),
+    ("guard/check", {"checks": 1}, "checks"),
+    ("guard/check", {"checks": [{"user": "a"}, {"assistant": 1}]}, "checks.1.assistant"),
+    ("guard/check", {"checks": [1]}, "checks.0"),
+    ("guard/check", {"checks": [{}], "user": "a"}, "user"),
+    ("guard/check", {"assistent": "a"}, "assistent"),
+    ("guard/check", {"history": [{"role": "user"}]}, "history.0.content"),
+    ("moderations", {}, "input"),
+    ("moderations", {"input": None}, "input"),
+    ("moderations", {"input": []}, "input"),
+    ("moderations", {"input": ["a", 1]}, "input.1"),
+    ("moderations", {"input": [{"text": "a"}]}, "input.0.type"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "field"), WRONG_FIELDS)
+def test_what_is_wrong_is_named_as_it_is_written(
+    served: Served, path: str, body: Any, field: str
+) -> None:
+    """No name of ours stands in an error, and no words of a library about its own insides."""
+    reply = post(served, path, body)
+    error = reply.json()["error"]
+
+    assert (reply.status_code, error["param"]) == (400, field)
+    assert error["message"].startswith(f"{field}: ")
+    assert "extract" not in error["message"]
+
+
 def test_half_a_surrogate_pair_is_no_server_error(served: Served) -> None:
     """Text that no UTF-8 can hold is judged or refused, and never a crash."""
     raw = b'{"user": "\\ud800", "assistant": "\\udc00 a", "input": "\\ud800"}'

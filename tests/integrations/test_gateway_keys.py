@@ -60,11 +60,14 @@ def test_nobody_comes_in_without_a_key() -> None:
 
 @pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-origin", 200)])
 def test_without_keys_pages_of_other_sites_are_shut_out(site: str, status: int) -> None:
-    """A form somewhere else on the web cannot spend the upstream's key."""
+    """A form somewhere else on the web cannot spend the upstream's key, nor this machine's time."""
+    checks = {"guard/check": {"user": "a", "assistant": "b"}, "moderations": {"input": "a"}}
     with serving(says(SAFE), upstream_key=OWN) as served:
         headers = {"sec-fetch-site": site, "content-type": "text/plain"}
         assert post(served, headers=headers).status_code == status
         assert len(served.upstream.asked) == (status == 200)
+        for path, body in checks.items():
+            assert post(served, body, path, headers=headers).status_code == status
 
 
 def test_the_clients_own_key_goes_upstream_beside_the_gateways() -> None:
@@ -95,6 +98,9 @@ def test_settings_are_checked() -> None:
     """What is wrong is named by its option, and a key is not repeated."""
     with pytest.raises(ConfigError, match=r"--upstream: .*base URL"):
         gateway_cli.serve(upstream="localhost:1")
-    with pytest.raises(ConfigError, match=r"--keys\.0: .*printable") as caught:
-        gateway_cli.serve(upstream="http://x/v1", key=["a b"])
-    assert "a b" not in str(caught.value)
+    for wrong in ("a b", ""):
+        with pytest.raises(ConfigError, match=r"--key: .*printable") as caught:
+            gateway_cli.serve(upstream="http://x/v1", key=["right", wrong])
+        assert "a b" not in str(caught.value)
+    with pytest.raises(ConfigError, match="--max-body-mib: "):
+        gateway_cli.serve(upstream="http://x/v1", max_body_mib=0.0)

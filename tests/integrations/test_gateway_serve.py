@@ -337,3 +337,45 @@ def test_a_folder_that_cannot_be_made_is_said_to_be(
     assert records is not None
     with pytest.raises(ConfigError, match=r"--records.*--no-records"):
         records.open()
+
+
+# Without the libraries
+
+BARE = """
+import sys
+for name in ("aiohttp", "fastapi", "starlette", "uvicorn", "sqlalchemy", "prometheus_client"):
+    sys.modules[name] = None
+"""
+COMMAND = "sys.argv[0] = 'guardrail'\nfrom guardrail.cli import main\nmain()"
+
+
+def without_libraries(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code where the extra is not installed."""
+    command = [sys.executable, "-c", BARE + code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_needs_the_core_alone() -> None:
+    """What the command takes can be read before its extra is installed."""
+    done = without_libraries(COMMAND, "serve", "--help")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--upstream" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (COMMAND, ["serve", "--upstream", "http://x/v1"]),
+        (COMMAND, ["bench", "gateway"]),
+        ("from guardrail.integrations.gateway import create_app", []),
+        ("import guardrail.integrations.gateway as g; g.GatewayConfig", []),
+    ],
+)
+def test_a_missing_library_is_named(code: str, arguments: list[str]) -> None:
+    """With what to install, as soon as it is needed."""
+    done = without_libraries(code, *arguments)
+
+    assert done.returncode != 0
+    assert "'aiohttp' is not installed" in done.stderr
+    assert "guardrail-ko[server]" in done.stderr

@@ -260,6 +260,7 @@ def places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 HIDDEN = {"version", "action", "blockId", "type"}  # steers the platform, and is not shown
 PLACES = [path for path in places(RICH) if path[0] == "data" or path[-1] not in HIDDEN]
+NAMED = [("data",), ("context", "values", 0, "params"), ("template", "outputs", 1, "basicCard")]
 
 
 @pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))
@@ -274,6 +275,25 @@ def test_nothing_unsafe_is_sent_wherever_it_stands(path: tuple[Any, ...]) -> Non
     shown = called(skill(response), payload()).text
 
     assert UNSAFE not in shown
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: ".".join(map(str, path)))
+def test_a_name_that_can_be_read_is_judged(path: tuple[Any, ...]) -> None:
+    """Of data, of a context's parameters, and of a part of a card."""
+    response = copy.deepcopy(RICH)
+    part: Any = response
+    for key in path:
+        part = part[key]
+    part[f"죽어 {UNSAFE}"] = "x"
+
+    assert UNSAFE not in called(skill(response), payload()).text
+
+
+def test_a_name_in_korean_is_sent_where_it_is_safe() -> None:
+    """A block may call its values anything."""
+    response = {**RICH, "data": {"상품 이름": "운동화"}}
+
+    assert called(skill(response), payload()).json()["data"] == {"상품 이름": "운동화"}
 
 
 def test_an_address_is_read_before_it_is_judged() -> None:
@@ -546,6 +566,15 @@ def test_no_time_is_longer_than_the_platform_waits(wrong: dict[str, float]) -> N
     """A skill that could not keep its word is not made."""
     with pytest.raises(ConfigError, match="less than"):
         create_skill(lambda _: "네", Guard(StubClassifier()), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("handler", "guard"), [("네", Guard()), (None, Guard()), (print, None), (Guard(), print)]
+)
+def test_what_is_no_handler_or_no_guard_is_refused_at_once(handler: Any, guard: Any) -> None:
+    """Not at the first message of a user."""
+    with pytest.raises(ConfigError, match="create_skill takes"):
+        create_skill(handler, guard)
 
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:

@@ -16,7 +16,7 @@ from guardrail.integrations.openai_wire import (
     GuardedAsyncBytes,
     GuardedBytes,
     answer,
-    failure,
+    failed,
     read_call,
 )
 from guardrail.integrations.openai_wire.logprobs import spelled
@@ -343,7 +343,7 @@ def test_parts_that_come_by_turns_are_held(mode: Mode) -> None:
         {**CHUNK, "choices": MARKER},
         {**CHUNK, "choices": [], "news": MARKER},
         chunk(thoughts=MARKER),
-        chunk(content=[{"type": "text", "text": MARKER}]),
+        chunk(content=[{"type": "image_url", "image_url": MARKER}]),
         chunk(audio={"transcript": MARKER, "data": "AAAA"}),
         {**CHUNK, "choices": [{"index": 0, "delta": {}, "message": {"content": MARKER}}]},
         {
@@ -640,11 +640,12 @@ def test_errors_pass_without_what_stands_beside_them() -> None:
     """Some servers put the reply that failed into the error."""
     error = {"message": "m", "failed_generation": MARKER}
 
-    assert json.loads(failure(json.dumps({"error": error}).encode())) == {"error": {"message": "m"}}
-    assert json.loads(answer(call_of(), json.dumps({"error": error}).encode(), guard_of())) == {
-        "error": {"message": "m"}
-    }
-    assert failure(f"<html>{MARKER}".encode()) == b""
+    raw = json.dumps({"error": error}).encode()
+
+    known = {"error": {"message": "m"}}
+    assert json.loads(failed(call_of(), 400, raw, guard_of())) == known
+    assert json.loads(answer(call_of(), raw, guard_of())) == known
+    assert failed(call_of(), 400, f"<html>{MARKER}".encode(), guard_of()) == b""
 
 
 @pytest.mark.parametrize(

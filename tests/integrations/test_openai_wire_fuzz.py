@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -35,6 +36,10 @@ MARKER = "나쁜말"
 TEXT = "환불은 사흘쯤 걸려요. 더 궁금하신 점이 있나요?"
 CALL = {"id": "c1", "type": "function", "function": {"name": "찾기", "arguments": '{"q": "질문"}'}}
 TOKEN = {"token": "가", "bytes": [234, 176, 128], "logprob": -0.1, "top_logprobs": []}
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "생각 중이에요."}], "closed": True},
+    {"type": "text", "text": "말이에요."},
+]
 NOTE = {"type": "url_citation", "title": "제목", "url": "주소", "start_index": 0, "end_index": 1}
 SEARCH = {"id": "w", "type": "web_search_call", "status": "completed", "action": {"query": "물음"}}
 THOUGHT = {
@@ -50,6 +55,7 @@ def rich_chat() -> dict[str, Any]:
     """Return a completion with something in every field."""
     whole = chat(TEXT, "가", tool_calls=[CALL], annotations=[NOTE], reasoning_content="생각")
     whole["choices"][1]["message"] = {"role": "assistant", "content": "가", "refusal": None}
+    whole["choices"].append({"index": 2, "message": {"role": "assistant", "content": PARTS}})
     whole["choices"][1]["logprobs"] = {"content": [TOKEN], "refusal": None}
     whole |= {"system_fingerprint": "fp_1", "service_tier": "default", "metadata": {"a": "b"}}
     return whole
@@ -71,6 +77,7 @@ def chunks() -> list[dict[str, Any]]:
         chunk(reasoning_content="생각이에요. "),
         *chat_chunks(TEXT, "가나다", size=5),
         {**chunk(0), "choices": [{"index": 0, "delta": {"content": "가"}, "logprobs": {"content": [TOKEN]}}]},
+        chunk(1, content=PARTS),
         chunk(tool_calls=[delta]),
         chunk(0, "tool_calls"),
         {"error": FAILURE},
@@ -182,9 +189,12 @@ class Body:
 
 
 def stream_out_of(replies: list[Any], path: str, guard: Guard) -> list[Any]:
-    """Return the events that come out of a stream."""
+    """Return the events that come out of a stream, up to its end or to what cannot be read."""
     raw = b"".join(sse(json.dumps(one)) for one in [*replies, "[DONE]"])
-    out = b"".join(GuardedBytes(call_of(path, stream=True, n=2), Body([raw]), guard))
+    out = b""
+    with suppress(UnguardedCall):
+        for piece in GuardedBytes(call_of(path, stream=True, n=2), Body([raw]), guard):
+            out += piece
     return [json.loads(event.data) for event in Decoder().feed(out) if not event.is_done]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from guardrail.integrations.openai_wire.messages import TEXT_FIELDS, known_message, said_by
 from guardrail.integrations.openai_wire.sse import Decoder
 from guardrail.integrations.openai_wire.streaming import AsyncBytes
 
 __all__ = ["Heard", "said_in"]
-
-_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
 
 
 class Heard:
@@ -41,9 +40,4 @@ def said_in(data: Mapping[str, Any]) -> str:
     choices = data.get("choices")
     known = [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
     messages = (one.get("delta") or one.get("message") for one in known)
-    return "".join(_text(one) for one in messages if isinstance(one, dict))
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    values = (message.get(field) for field in _FIELDS)
-    return "".join(value for value in values if isinstance(value, str))
+    return "".join(said_by(known_message(one), *TEXT_FIELDS) for one in messages)
