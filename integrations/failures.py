@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from guardrail.errors import GuardrailError, UnguardedCall
 from guardrail.guard import Guard
-from guardrail.integrations.openai_wire.text import readable
+from guardrail.integrations.escapes import readable
 from guardrail.types import Conversation, Outcome, Role, Turn
 
 __all__ = ["aattempt", "attempt", "passable", "words_of"]

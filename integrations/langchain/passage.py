@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -21,6 +20,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane, Shape
 from guardrail.guard import Guard
+from guardrail.integrations.escapes import Unescape
 from guardrail.integrations.failures import aattempt, attempt
 from guardrail.integrations.langchain.parts import Part
 from guardrail.integrations.langchain.reading import calls_of, read
@@ -33,9 +33,6 @@ __all__ = ["Passage", "Piece", "Wrap", "agated", "gated"]
 T = TypeVar("T")
 Wrap: TypeAlias = Callable[[AIMessage, dict[str, Any] | None], Any]
 """Makes the host's own kind of item of a message and its generation's metadata."""
-
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_BEGUN = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +52,6 @@ class Piece:
 
 
 @dataclass(slots=True)
-class _Unescape:
-    """Decodes what JSON may write as \\uXXXX, also where chunks cut it."""
-
-    begun: str = ""
-
-    def __call__(self, text: str) -> str:
-        text = self.begun + text
-        cut = _BEGUN.search(text)
-        self.begun = cut[0] if cut else ""
-        text = text[: cut.start()] if cut else text
-        if "\\u" not in text:
-            return text
-        plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-        return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-@dataclass(slots=True)
 class _Reply:
     """One choice, so far."""
 
@@ -79,7 +59,7 @@ class _Reply:
     opening: str  # until it is taken in
     pending: deque[_Payload] = field(default_factory=deque)  # taken in, not given out
     calls: list[_Payload] = field(default_factory=list)  # held from the first tool call on
-    unescape: dict[Part, _Unescape] = field(default_factory=dict)
+    unescape: dict[Part, Unescape] = field(default_factory=dict)
     given: set[str] = field(default_factory=set)  # metadata that the caller has
     id: str | None = None
     speaks: bool = False  # some item of it was a message
@@ -91,7 +71,7 @@ class _Reply:
 
     def plain(self, part: Part, text: str) -> str:
         """Return more of a part's text, with its escapes as what they stand for."""
-        return self.unescape.setdefault(part, _Unescape())(text)
+        return self.unescape.setdefault(part, Unescape())(text)
 
 
 class Passage:
@@ -168,7 +148,7 @@ class Passage:
             if not reply.speaks:
                 raise UnguardedCall("the reply is not where it was said to be, so none was judged")
             for part, unescape in reply.unescape.items():
-                yield Piece((choice, part), unescape.begun)
+                yield Piece((choice, part), unescape.rest())
             if reply.calls:
                 yield Piece((choice, Part.CALLS), _calls(reply.calls))
             for payload in reply.calls:

@@ -8,6 +8,7 @@ from typing import Any
 
 from guardrail.errors import UnguardedCall
 from guardrail.gate import Lane
+from guardrail.integrations.escapes import readable
 from guardrail.integrations.openai_wire.calls import (
     WITHHELD_ERROR,
     Call,
@@ -25,7 +26,7 @@ from guardrail.integrations.openai_wire.messages import (
     text_of_message,
 )
 from guardrail.integrations.openai_wire.reading import Said, labelled
-from guardrail.integrations.openai_wire.text import Piece, Strand, readable
+from guardrail.integrations.openai_wire.text import Piece, Strand
 from guardrail.types import Outcome
 
 __all__ = ["ChatCall", "read_chat"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
+from guardrail.integrations.escapes import readable
 from guardrail.integrations.openai_wire.calls import (
     UNKNOWN_ERROR,
     Call,
@@ -20,7 +21,6 @@ from guardrail.integrations.openai_wire.reading import load, load_request
 from guardrail.integrations.openai_wire.responses import read_responses
 from guardrail.integrations.openai_wire.sse import to_bytes, to_json
 from guardrail.integrations.openai_wire.streaming import encoded, end_of
-from guardrail.integrations.openai_wire.text import readable
 from guardrail.types import Conversation, Outcome, Role, Turn
 
 __all__ = [

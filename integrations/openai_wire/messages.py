@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from guardrail.errors import UnguardedCall
+from guardrail.integrations.escapes import readable
 from guardrail.integrations.openai_wire.calls import LOST
 from guardrail.integrations.openai_wire.reading import is_label, strings
-from guardrail.integrations.openai_wire.text import readable
 
 __all__ = [
     "TEXT_FIELDS",

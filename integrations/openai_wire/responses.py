@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardrail.errors import UnguardedCall
+from guardrail.integrations.escapes import readable
 from guardrail.integrations.openai_wire.calls import Call, Stream, conversation
 from guardrail.integrations.openai_wire.events import ResponseStream
 from guardrail.integrations.openai_wire.items import (
@@ -18,7 +19,6 @@ from guardrail.integrations.openai_wire.items import (
     spoken,
 )
 from guardrail.integrations.openai_wire.reading import Said
-from guardrail.integrations.openai_wire.text import readable
 from guardrail.types import Outcome
 
 __all__ = ["ResponsesCall", "read_responses"]

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 from guardrail.gate import Lane
+from guardrail.integrations.escapes import Unescape, readable
 
-__all__ = ["Piece", "Strand", "readable"]
-
-_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-# The beginning of an escape, or the first half of a surrogate pair in escapes.
-_UNFINISHED = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?(?:\\(?:u[0-9a-fA-F]{0,3})?)?$")
+__all__ = ["Piece", "Strand"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ class Strand:
         self._parts: dict[Hashable, list[str]] = {}
         self._current: Hashable = None
         self._fresh: list[str] = []  # text of the next piece
-        self._tail = ""  # half an escape
+        self._unescape = Unescape()
         self._jumbled = False
         self._held: list[Any] = []
         self._held_parts: dict[Hashable, None] = {}
@@ -60,11 +55,7 @@ class Strand:
             self._turn_to(part)
         self._parts.setdefault(part, []).append(text)
         self._held_parts[part] = None
-        raw = self._tail + text
-        cut = _UNFINISHED.search(raw)
-        end = len(raw) if cut is None else cut.start()
-        self._tail = raw[end:]
-        self._fresh.append(readable(raw[:end]))
+        self._fresh.append(self._unescape(text))
 
     def cover(self, part: Hashable, whole: str) -> None:
         """Take a part in that is repeated whole; only what is new of it adds text.
@@ -101,32 +92,16 @@ class Strand:
         parts = (readable("".join(self._parts[part])) for part in self._held_parts)
         text = "\n" + "\n".join(parts)
         first, *rest = self._held
-        self._held, self._fresh, self._tail = [], [], ""
+        self._held, self._fresh, self._unescape = [], [], Unescape()
         self._held_parts.clear()
         return [Piece(self._lane, text, first), *(Piece(self._lane, "", data) for data in rest)]
 
     def _turn_to(self, part: Hashable) -> None:
         self._jumbled = self._jumbled or part in self._parts
         if self._parts:
-            self._fresh.append(f"{self._tail}\n")
-            self._tail = ""
+            self._fresh.append(f"{self._unescape.rest()}\n")
         self._current = part
 
     def _take(self) -> str:
         fresh, self._fresh = "".join(self._fresh), []
         return fresh
-
-
-def readable(text: str) -> str:
-    r"""Return text with its JSON escapes (\uD55C) as the characters they stand for."""
-    text = _ESCAPES.sub(_unescaped, text)
-    return _whole(text) if _SURROGATE.search(text) else text
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    return _whole("".join(chr(int(code, 16)) for code in match[0].split("\\u")[1:]))
-
-
-def _whole(text: str) -> str:
-    """Join surrogate pairs; a half without the other becomes the replacement character."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

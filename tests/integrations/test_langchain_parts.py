@@ -139,6 +139,13 @@ def tells(shown: str) -> bool:
     return MARK in shown or ESCAPED in shown.replace("\\\\", "\\")
 
 
+def test_letters_that_json_writes_in_halves_are_judged_as_one(mode: Mode) -> None:
+    """Wherever chunks cut them: a reader joins the halves."""
+    model = guard_model(scripted(*map(said, json.dumps("𝐤𝐢"))), guard_for("𝐤𝐢"))
+
+    assert seen(WAYS["invoke" if mode is Mode.SYNC else "astream"], model).text == FALLBACK
+
+
 WITHHELD: Mapping[str, AIMessageChunk] = {
     "image": said(["가", {"type": "image", "base64": "QUJD", "mime_type": "image/png"}]),
     "image_url": said(["가", {"type": "image_url", "image_url": {"url": "data:QUJD"}}]),

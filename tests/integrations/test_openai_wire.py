@@ -21,7 +21,6 @@ from guardrail.integrations.openai_wire import (
 )
 from guardrail.integrations.openai_wire.logprobs import spelled
 from guardrail.integrations.openai_wire.sse import Decoder, ServerEvent, encode
-from guardrail.integrations.openai_wire.text import readable
 from guardrail.testing import StubClassifier
 from guardrail.types import Role, Turn
 from guardrail.window import Window
@@ -694,8 +693,3 @@ def test_a_reply_is_judged_with_what_was_asked() -> None:
     assert call_of(messages=messages).asked == asked
     assert call_of(RESPONSES, input=messages[1:], instructions="규칙").asked == asked
     assert call_of(messages="odd").asked == (Turn(Role.USER, ""),)
-
-
-def test_escapes_are_read_as_what_they_stand_for() -> None:
-    """Hangul, pairs of surrogates, and halves without the other."""
-    assert readable("\\uD55C\\uae00 \\ud83d\\ude00 \ud83d \\n") == "한글 😀 \ufffd \\n"

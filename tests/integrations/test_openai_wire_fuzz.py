@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guardrail import Guard, Policy, UnguardedCall
+from guardrail.integrations.escapes import readable
 from guardrail.integrations.openai_wire import GuardedBytes, answer, failed, read_call
 from guardrail.integrations.openai_wire.reading import is_label
 from guardrail.integrations.openai_wire.sse import Decoder
-from guardrail.integrations.openai_wire.text import readable
 from guardrail.testing import StubClassifier
 from guardrail.window import Window
 
