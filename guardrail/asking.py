@@ -68,7 +68,10 @@ async def aask(question: Classify | Categorise, classifier: Classifier) -> Any:
         try:
             async with asyncio.timeout(question.timeout) as deadline:
                 with within(question.timeout):
-                    return await method(question.conversations)
+                    answers = await method(question.conversations)
+            if deadline.expired():  # and the classifier would not be cancelled
+                raise ClassifierTimeout("the classifier did not answer in time")
+            return answers
         except TimeoutError:
             if not deadline.expired():  # the classifier's own
                 raise

@@ -184,7 +184,7 @@ def policy_validate(path: Annotated[Path, typer.Argument(help="TOML file.")]) ->
     from guardrail.config import Config
 
     config = Config.load(path)
-    unchecked = [*_unchecked(config.classifier.check, ["classifier"])]
+    unchecked = [*_unchecked(config.check, ["classifier"])]
     for tables, settings in _FULLER.items():
         named = [table for table in tables if getattr(config, table) is not None]
         if named:

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from os import PathLike
@@ -14,7 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -76,14 +84,14 @@ class ClassifierConfig(BaseModel):
         arguments = {name: _built(value) for name, value in (self.model_extra or {}).items()}
         try:
             classifier = make(**arguments)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ConfigError) as error:
             raise ConfigError(f"[classifier] kind = {self.kind!r}: {error}") from error
         if not isinstance(classifier, Classifier):
             raise ConfigError(f"[classifier] kind = {self.kind!r} is not a Classifier")
         return classifier if self.score_temperature == 1.0 else self._tempered(classifier)
 
     def check(self) -> None:
-        """Look whether there is such a classifier that takes such arguments; build none.
+        """Look whether there is such a classifier that takes such arguments; build none that costs.
 
         Raises:
             ConfigError: there is not.
@@ -99,6 +107,8 @@ class ClassifierConfig(BaseModel):
         except TypeError as error:
             said = f"{error}; it takes {', '.join(takes.parameters)}"
             raise ConfigError(f"[classifier] kind = {self.kind!r}: {said}") from error
+        if self.kind == "embedded":
+            self.build()
 
     def _tempered(self, classifier: Classifier) -> Classifier:
         from guardrail.classifiers.tempered import Tempered
@@ -150,6 +160,15 @@ class AuditConfig(BaseModel):
             hooks.append(LoggingHook())
         return hooks
 
+    def check(self) -> None:
+        """Look whether the file can be there; create none.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if self.file is not None and not self.file.absolute().parent.is_dir():
+            raise ConfigError(f"there is no folder {str(self.file.parent)!r}")
+
 
 class Config(BaseSettings):
     """All settings of a guard.
@@ -176,6 +195,7 @@ class Config(BaseSettings):
     records: Any = Field(default=None, exclude=True)
     telemetry: Any = Field(default=None, exclude=True)
     ray: Any = Field(default=None, exclude=True)
+    _place: str = PrivateAttr(default="")
 
     @classmethod
     def settings_customise_sources(
@@ -199,15 +219,57 @@ class Config(BaseSettings):
         Raises:
             ConfigError: names the file or the variable, the key, and what would be right.
         """
-        place = path or os.environ.get(_CONFIG)
+        place = path or os.environ.get(_CONFIG) or None
         settings = {} if place is None else _read(Path(place), named_by="" if path else _CONFIG)
         _refuse_misspelt_variables()
         try:
-            return cls(**settings)
+            config = cls(**settings)
         except ValidationError as error:
             raise ConfigError(_explained(error, str(place or "environment"), cls)) from error
         except SettingsError as error:
             raise ConfigError(f"{_unread(error)}: a table is JSON: {error.__cause__}") from error
+        config._place = str(place or "")
+        return config
+
+    def build_classifier(self) -> Classifier:
+        """Return the classifier.
+
+        Raises:
+            ConfigError: names the file or the variable too; see `ClassifierConfig.build`.
+            ClassifierError: it cannot work here.
+        """
+        with self._naming("classifier"):
+            return self.classifier.build()
+
+    def build_hooks(self) -> list[Hook]:
+        """Return the hooks that keep records.
+
+        Raises:
+            ConfigError: names the file or the variable too; see `AuditConfig.hooks`.
+        """
+        with self._naming("audit", "audit.file: "):
+            return self.audit.hooks()
+
+    def check(self) -> None:
+        """Look whether both can be built.
+
+        Raises:
+            ConfigError: names the file or the variable, and what would be right.
+            MissingExtraError: what the classifier needs is not installed.
+        """
+        with self._naming("audit", "audit.file: "):
+            self.audit.check()
+        with self._naming("classifier"):
+            self.classifier.check()
+
+    @contextmanager
+    def _naming(self, table: str, key: str = "") -> Iterator[None]:
+        """Say where the settings come from that turn out to be wrong."""
+        try:
+            yield
+        except ConfigError as error:
+            places = filter(None, (self._place, _variable([table])))
+            raise ConfigError(f"{', '.join(places) or 'environment'}: {key}{error}") from error
 
     def spelled_out(self) -> Self:
         """Return the same settings with every text of the policy written down."""
@@ -252,6 +314,9 @@ def _refuse_misspelt_variables() -> None:
     """
     tables = ", ".join(Config.model_fields)
     for variable in os.environ:
+        key = variable.upper().removeprefix(_PREFIX)
+        if variable.upper().startswith(_PREFIX) and key.lower() in Policy.model_fields:
+            raise ConfigError(f"{variable}: unknown variable; write {_PREFIX}POLICY__{key}")
         named, separator, _ = variable.upper().removeprefix(_PREFIX).partition("__")
         ours = variable.upper().startswith(_PREFIX) and separator
         if ours and named.lower() not in Config.model_fields:

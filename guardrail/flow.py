@@ -13,7 +13,6 @@ from typing import Any, TypeAlias, TypeVar
 from guardrail.errors import (
     ClassifierError,
     ClassifierProtocolError,
-    GuardrailError,
     InvalidTurnError,
 )
 from guardrail.policy import Policy
@@ -37,6 +36,7 @@ __all__ = [
     "Record",
     "Reply",
     "answer",
+    "checked",
     "decide_many",
     "review",
     "review_many",
@@ -145,7 +145,7 @@ def decide_many(
 ) -> Flow[list[Outcome]]:
     """Decide what the caller sees, by what the classifier answered or the error it ended in."""
     try:
-        verdicts: list[Verdict] = _checked(answers, Verdict, conversations)
+        verdicts: list[Verdict] = checked(answers, Classify(conversations, None))
     except ClassifierError as error:
         outcomes = [policy.decide_without(conversation, error) for conversation in conversations]
     else:
@@ -171,14 +171,12 @@ def _name_categories(
         return {}
     try:
         unnamed = [conversations[place] for place in places]
-        answers = yield Categorise(unnamed, time_for(len(unnamed), policy))
-        found: list[Mapping[Category, float]] = _checked(answers, Mapping, unnamed)
+        asked = Categorise(unnamed, time_for(len(unnamed), policy))
+        found: list[Mapping[Category, float]] = checked((yield asked), asked)
         for place, categories in zip(places, found, strict=True):
             verdicts[place] = verdicts[place].with_categories(categories)
     except ClassifierError as error:
         return dict.fromkeys(places, error)
-    except GuardrailError as error:  # no probabilities, or of no known category
-        return dict.fromkeys(places, ClassifierProtocolError(str(error)))
     return {}
 
 
@@ -187,13 +185,20 @@ def time_for(conversations: int, policy: Policy) -> float | None:
     return None if policy.timeout is None else policy.timeout * conversations
 
 
-def _checked(answers: Any, kind: type[Any], questions: Sequence[Conversation]) -> list[Any]:
-    """Return the classifier's answers, if they are what its contract says."""
+def checked(answers: Any, question: Classify | Categorise) -> list[Any]:
+    """Return a classifier's answers to a question, if they are what its contract says.
+
+    Raises:
+        ClassifierProtocolError: they are not.
+        ClassifierError: they are an error.
+    """
+    kind = Verdict if isinstance(question, Classify) else Mapping
+    expected = len(question.conversations)
     if isinstance(answers, ClassifierError):
         raise answers
-    if not isinstance(answers, Sequence) or len(answers) != len(questions):
+    if not isinstance(answers, Sequence) or len(answers) != expected:
         raise ClassifierProtocolError(
-            f"expected {len(questions)} answers from the classifier, got {_kind(answers)}"
+            f"expected {expected} answers from the classifier, got {_kind(answers)}"
         )
     for one in answers:
         if not isinstance(one, kind):

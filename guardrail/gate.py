@@ -25,6 +25,7 @@ __all__ = [
     "End",
     "Judged",
     "Lane",
+    "Left",
     "Next",
     "Shape",
     "Stop",
@@ -81,6 +82,10 @@ class Judged:
     answers: Any
 
 
+class Left(Exception):
+    """Thrown into a flow that nobody waits for any more: it may still record, and do no more."""
+
+
 StreamCommand: TypeAlias = Command | Begin | Next | Emit | Stop
 StreamFlow: TypeAlias = Generator[StreamCommand, Any, T]
 
@@ -123,7 +128,11 @@ def gate(
                 yield from map(Emit, shape.refuse(lane, outcome))
             return dict.fromkeys(shape.lanes, outcome)
     state = _Gate(asked, policy, window, shape)
-    lanes = yield from state.run()
+    try:
+        lanes = yield from state.run()
+    except Exception:  # upstream failed, or the consumer has left: what was shown was decided
+        yield from state.record_so_far()
+        raise
     judged = {key: lane for key, lane in lanes.items() if not lane.dropped}
     outcomes = {key: lane.final for key, lane in judged.items()}
     for key, lane in judged.items():
@@ -172,6 +181,14 @@ class _Gate(Generic[E]):
                 yield Stop()
             yield from self._release()
         return self._lanes
+
+    def record_so_far(self) -> Flow[None]:
+        """Record what was decided about the lanes that the caller has seen something of."""
+        for lane in self._lanes.values():
+            outcome = lane.so_far
+            if outcome is not None:
+                end = lane.length if lane.closed else lane.shown
+                yield Record(lane.conversation(end), outcome, self.seconds, lane.facts)
 
     def _is_done(self, lane: Growing) -> bool:
         return lane.closed or lane.is_judged_whole

@@ -29,6 +29,7 @@ class Growing:
     shown: int = 0
     strikes: int = 0  # checks in a row that did not pass
     outcome: Outcome | None = None  # of the last check
+    passed: Outcome | None = None  # of the last that let text out
     closed: bool = False  # ended before its end, in its group's refusal or for want of text
     dropped: bool = False  # has no outcome of its own: its group's is another lane's
     checks: int = 0
@@ -40,6 +41,13 @@ class Growing:
         """The outcome of the whole text, once it has ended."""
         assert self.outcome is not None, "the end of a text is always judged"
         return replace(self.outcome, shown=self.shown) if self.closed else self.outcome
+
+    @property
+    def so_far(self) -> Outcome | None:
+        """The outcome of what was shown, of a text that never came to its end; None of nothing."""
+        if self.closed:
+            return None if self.dropped else self.final
+        return self.passed if self.shown else None
 
     @property
     def facts(self) -> StreamFacts:
@@ -79,3 +87,4 @@ class Growing:
             self.strikes += 1
         else:
             self.cleared, self.strikes = max(self.cleared, cut.show), 0
+            self.passed = outcome

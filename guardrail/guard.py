@@ -72,9 +72,9 @@ class Guard:
 
         config = Config.load(path)
         return cls(
-            config.classifier.build(),
+            config.build_classifier(),
             config.policy,
-            hooks=config.audit.hooks(),
+            hooks=config.build_hooks(),
             record_text=config.audit.text,
         )
 
@@ -288,7 +288,9 @@ class Guard:
         return self.policy.model_copy(update={"check_input": False}) if skip else self.policy
 
     def _window(self, window: Window | EllipsisType | None) -> Window | None:
-        return self.policy.window if isinstance(window, EllipsisType) else window
+        if isinstance(window, EllipsisType):
+            return self.policy.window
+        return None if window is None else _is_a(Window, window)
 
 
 def _all(pairs: Iterable[tuple[str, str]]) -> list[Conversation]:

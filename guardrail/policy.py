@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from guardrail.errors import ClassifierError
 from guardrail.refusals import FALLBACK, FIELDS, REFUSALS
-from guardrail.settings import Settings
+from guardrail.settings import NoSwitch, OffByFalse, Settings
 from guardrail.taxonomy import TITLES
 from guardrail.types import (
     Action,
@@ -62,7 +62,7 @@ _PRESENT = 0.5
 _HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff]")
 _LATIN_WORD = re.compile("[A-Za-z]+")
 
-_Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+_Probability = Annotated[float, NoSwitch, Field(ge=0.0, le=1.0)]
 
 
 def _checked_template(template: str) -> str:
@@ -123,10 +123,6 @@ def _merged(earlier: object, later: object) -> object:
     }
 
 
-# A file has no None: what may be None is switched off by `false` there.
-_OffByFalse = BeforeValidator(lambda value: None if value is False else value)
-
-
 def _known_language(value: object) -> object:
     known = (*Language, "auto")
     if value not in known:
@@ -185,7 +181,9 @@ class Policy(Settings):
     mode: Mode = Mode.ENFORCE
     threshold: _Probability | None = None
     on_error: OnError = OnError.CLOSED
-    timeout: Annotated[Annotated[float, Field(gt=0.0, le=3600.0)] | None, _OffByFalse] = 10.0
+    timeout: Annotated[Annotated[float, NoSwitch, Field(gt=0.0, le=3600.0)] | None, OffByFalse] = (
+        10.0
+    )
     check_input: bool = False
     language: Annotated[Language | Literal["auto"], BeforeValidator(_known_language)] = "auto"
     service_name: str = ""
@@ -194,7 +192,7 @@ class Policy(Settings):
     categories: Annotated[Mapping[Category, CategoryPolicy], BeforeValidator(_upper_keys)] = Field(
         default_factory=dict
     )
-    window: Annotated[Window | None, _OffByFalse] = Field(default_factory=Window)
+    window: Annotated[Window | None, OffByFalse] = Field(default_factory=Window)
 
     def of(self, category: Category) -> CategoryPolicy:
         """Return how a category is treated."""

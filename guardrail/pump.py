@@ -1,20 +1,23 @@
 """Carries out the commands of flows: one pump for threads, one for event loops.
 
-Together with `asking` and `intake`, this is the only code of the core that exists twice.
+Together with `drive`, `asking` and `intake`, this is the only code of the core that decides nothing
+and exists twice.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from guardrail.asking import aask, ask
 from guardrail.audit import Recorder
 from guardrail.classifiers.base import Classifier
+from guardrail.drive import adrive, drive
 from guardrail.flow import Categorise, Classify, Command, Decided, Flow, Now, Record, Reply
-from guardrail.gate import Begin, Emit, Next, Stop, StreamFlow
+from guardrail.gate import Begin, Emit, Left, Next, Stop, StreamFlow
 from guardrail.intake import AsyncIntake, Intake
 from guardrail.types import Conversation, Outcome
 
@@ -52,38 +55,12 @@ def run(flow: Flow[T], hands: Hands, reply: Callable[[], Any] = _no_bot) -> T:
         hands: what to do it with.
         reply: has the bot reply, in a flow that asks for it.
     """
-    try:
-        command = next(flow)
-        while True:
-            try:
-                answer = _perform(command, hands, reply)
-            except Exception as error:
-                command = flow.throw(error)
-            else:
-                command = flow.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    finally:
-        flow.close()
+    return drive(flow, lambda command: _perform(command, hands, reply))
 
 
 async def arun(flow: Flow[T], hands: Hands, reply: Callable[[], Awaitable[Any]] = _no_bot) -> T:
     """Carry a flow through on this event loop and return its result; see `run`."""
-    try:
-        command = next(flow)
-        while True:
-            try:
-                answer = await _aperform(command, hands, reply)
-            except Exception as error:
-                command = flow.throw(error)
-            else:
-                command = flow.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    finally:
-        flow.close()
+    return await adrive(flow, lambda command: _aperform(command, hands, reply))
 
 
 def stream(
@@ -112,7 +89,7 @@ def stream(
     except StopIteration as end:
         done(end.value)
     finally:
-        flow.close()
+        _leave(flow, hands)
         intake.close()
 
 
@@ -135,8 +112,17 @@ async def astream(
     except StopIteration as end:
         done(end.value)
     finally:
-        flow.close()
+        _leave(flow, hands)
         await intake.close()
+
+
+def _leave(flow: StreamFlow[Any], hands: Hands) -> None:
+    """Have a flow record what it has decided, if it never came to its end."""
+    with suppress(StopIteration, Left):
+        command = flow.throw(Left())
+        while isinstance(command, Record):
+            command = flow.send(_note(command, hands))
+    flow.close()
 
 
 def _perform(command: Command, hands: Hands, reply: Callable[[], Any]) -> Any:

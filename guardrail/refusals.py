@@ -55,7 +55,7 @@ REFUSALS: Mapping[Category, Mapping[Language, str]] = {
     Category.O3: _texts(
         ko="법에 어긋나거나 다른 분께 피해가 갈 수 있는 일은 도와드리기 어렵습니다. "
         "사정이 있으시다면 말씀해 주세요. 합법적으로 해결할 수 있는 방법을 함께 찾아드릴게요.\n"
-        "범죄 피해를 입으셨거나 걱정되는 상황이라면 경찰 112에 상담하실 수 있습니다.",
+        "범죄 피해를 입으셨거나 누군가 위험하다면 경찰 112에 신고하고 도움을 청하실 수 있습니다.",
         en="I can't help with anything that breaks the law or harms someone else. If you tell me what "
         "you need, I can look for a lawful way with you.\n"
         "If you are the victim of a crime or worried about one, the police answer at 112.",

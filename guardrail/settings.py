@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from guardrail.errors import ConfigError
 
@@ -14,7 +14,24 @@ if TYPE_CHECKING:  # it has no public name
 else:
     ModelMetaclass = type(BaseModel)
 
-__all__ = ["Settings"]
+__all__ = ["NoSwitch", "OffByFalse", "Settings"]
+
+
+def _off(value: object) -> object:
+    is_false = value is False or (isinstance(value, str) and value.strip().lower() == "false")
+    return None if is_false else value
+
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("should be a number")
+    return value
+
+
+# A file and the environment have no None: what may be None is switched off by `false` there.
+OffByFalse = BeforeValidator(_off)
+# To Python, True and False are numbers.
+NoSwitch = BeforeValidator(_no_switch)
 
 
 class _Explaining(ModelMetaclass):

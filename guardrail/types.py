@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self, TypeAlias
 
-from guardrail.errors import GuardrailError, InvalidTurnError
+from guardrail.errors import ClassifierProtocolError, InvalidTurnError
 
 __all__ = [
     "Action",
@@ -164,7 +164,8 @@ class Verdict:
         degraded: whether a weaker classifier judged, since the one that should was down.
 
     Raises:
-        GuardrailError: `unsafe` is no boolean, or a probability not a number from 0 to 1.
+        ClassifierProtocolError: `unsafe` is no boolean, a probability not a number from 0 to 1, or
+            a category not one of the six.
     """
 
     unsafe: bool
@@ -199,12 +200,13 @@ def _category(name: str) -> Category:
     try:
         return Category(name)
     except ValueError:
-        raise GuardrailError(f"{name!r} is no category; they are {', '.join(Category)}") from None
+        known = ", ".join(Category)
+        raise ClassifierProtocolError(f"{_shown(name)} is no category; they are {known}") from None
 
 
 def _boolean(value: bool, name: str) -> bool:
     if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # numpy's
-        raise GuardrailError(f"{name} must be True or False, not {value!r}")
+        raise ClassifierProtocolError(f"{name} must be True or False, not {_shown(value)}")
     return bool(value)
 
 
@@ -214,8 +216,16 @@ def _probability(value: float, name: str) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not 0.0 <= number <= 1.0:
-        raise GuardrailError(f"{name} must be a probability from 0 to 1, not {value!r}")
+        raise ClassifierProtocolError(
+            f"{name} must be a probability from 0 to 1, not {_shown(value)}"
+        )
     return number
+
+
+def _shown(value: object) -> str:
+    """Return a number as it is, and the kind of anything else: it may quote what was judged."""
+    is_number = value is None or isinstance(value, int | float)
+    return repr(value) if is_number else f"a value of type {type(value).__name__}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from guardrail.settings import Settings
+from guardrail.settings import NoSwitch, Settings
 
 __all__ = ["Cut", "Window", "sentence_end"]
 
@@ -50,10 +50,10 @@ class Window(Settings):
     """
 
     first: Annotated[int, Field(ge=1)] = 32
-    growth: Annotated[float, Field(gt=0.0)] = 0.5
+    growth: Annotated[float, NoSwitch, Field(gt=0.0)] = 0.5
     most: Annotated[int, Field(ge=1)] = 400
     tail: Annotated[int, Field(ge=0)] = 16
-    early_threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    early_threshold: Annotated[float, NoSwitch, Field(ge=0.0, le=1.0)] | None = None
     in_a_row: Annotated[int, Field(ge=1)] = 1
 
     def soft(self, judged: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -38,7 +37,7 @@ class Workers:
             os.register_at_fork(after_in_child=lambda: (again := begin()) and again())
 
     def _begin(self) -> None:
-        self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._jobs: dict[Future[Any], Callable[[], Any]] = {}  # in order
         self._wake = threading.Condition()
         self._threads = 0
         self._idle = 0
@@ -50,13 +49,20 @@ class Workers:
         """
         future: Future[T] = Future()
         context = copy_context()
+        future.add_done_callback(self._forget)
         with self._wake:
             if len(self._jobs) >= self._idle and self._threads < self._limit:
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
                 self._threads += 1
-            self._jobs.append((future, lambda: context.run(work, *args)))
+            self._jobs[future] = lambda: context.run(work, *args)
             self._wake.notify()
         return future
+
+    def _forget(self, future: Future[Any]) -> None:
+        """Keep nothing of work that was cancelled, however long the threads are busy."""
+        if future.cancelled():
+            with self._wake:
+                self._jobs.pop(future, None)
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
@@ -69,7 +75,8 @@ class Workers:
             found = self._wake.wait_for(lambda: self._jobs, timeout=self._idle_s)
             self._idle -= 1
             if found:
-                return self._jobs.popleft()
+                future = next(iter(self._jobs))
+                return future, self._jobs.pop(future)
             self._threads -= 1
             return None
 

@@ -21,7 +21,7 @@ try:
 except ImportError:
     raise MissingExtraError(library="openai", extra="openai") from None
 
-__all__ = ["guard_client"]
+__all__ = ["UnguardedOpenAICall", "guard_client"]
 
 C = TypeVar("C", bound=OpenAI | AsyncOpenAI)
 

@@ -56,11 +56,13 @@ class Classifier(ABC):
     async def acategorise(
         self, conversations: Sequence[Conversation]
     ) -> list[Mapping[Category, float]]:
-        """Return what `categorise` returns, computed in a worker thread."""
+        """Return what `categorise` returns, computed in a worker thread where it computes."""
+        if type(self).categorise is Classifier.categorise:
+            return self.categorise(conversations)
         return await asyncio.wrap_future(self.workers.submit(self.categorise, conversations))
 
     def answers_at_once(self, conversations: Sequence[Conversation]) -> bool:
-        """Whether these can be judged within about a millisecond and without waiting.
+        """Whether these can be judged within a few milliseconds and without waiting.
 
         If so the caller's own thread does it, even on an event loop, and no timeout applies:
         a hand-over between threads would take longer than the answer.

@@ -12,15 +12,16 @@ from typing import Any, TypeAlias, TypeVar
 
 from guardrail.asking import aask, ask
 from guardrail.classifiers.base import Classifier
-from guardrail.errors import ClassifierError
-from guardrail.flow import Categorise, Classify
+from guardrail.drive import adrive, drive
+from guardrail.flow import Categorise, Classify, checked
 from guardrail.types import Category, Conversation, Verdict
 
-__all__ = ["Asking", "Composed"]
+__all__ = ["Asked", "Asking", "Composed"]
 
 T = TypeVar("T")
 
-Asking: TypeAlias = Generator[tuple[Classify | Categorise, Classifier], Any, T]
+Asked: TypeAlias = tuple[Classify | Categorise, Classifier]
+Asking: TypeAlias = Generator[Asked, Any, T]
 
 
 class Composed(Classifier):
@@ -50,21 +51,21 @@ class Composed(Classifier):
 
     def classify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Return one verdict per conversation, in the same order."""
-        return _run(self._classifying(conversations))
+        return drive(self._classifying(conversations), _ask)
 
     async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Return what `classify_many` returns, without blocking the event loop."""
-        return await _arun(self._classifying(conversations))
+        return await adrive(self._classifying(conversations), _aask)
 
     def categorise(self, conversations: Sequence[Conversation]) -> list[Mapping[Category, float]]:
         """Return the probability of each category, for conversations already found unsafe."""
-        return _run(self._categorising(conversations))
+        return drive(self._categorising(conversations), _ask)
 
     async def acategorise(
         self, conversations: Sequence[Conversation]
     ) -> list[Mapping[Category, float]]:
         """Return what `categorise` returns, without blocking the event loop."""
-        return await _arun(self._categorising(conversations))
+        return await adrive(self._categorising(conversations), _aask)
 
     def answers_at_once(self, conversations: Sequence[Conversation]) -> bool:
         """Whether all of them do, whoever is asked."""
@@ -81,35 +82,11 @@ class Composed(Classifier):
             classifier.close()
 
 
-def _run(asking: Asking[T]) -> T:
-    try:
-        question, classifier = next(asking)
-        while True:
-            try:
-                answers = ask(question, classifier)
-            except ClassifierError as error:
-                question, classifier = asking.throw(error)
-            else:
-                question, classifier = asking.send(answers)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    finally:
-        asking.close()
+def _ask(asked: Asked) -> list[Any]:
+    question, classifier = asked
+    return checked(ask(question, classifier), question)
 
 
-async def _arun(asking: Asking[T]) -> T:
-    try:
-        question, classifier = next(asking)
-        while True:
-            try:
-                answers = await aask(question, classifier)
-            except ClassifierError as error:
-                question, classifier = asking.throw(error)
-            else:
-                question, classifier = asking.send(answers)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    finally:
-        asking.close()
+async def _aask(asked: Asked) -> list[Any]:
+    question, classifier = asked
+    return checked(await aask(question, classifier), question)

@@ -27,7 +27,16 @@ from guardrail.types import (
     question,
 )
 
-__all__ = ["judging"]
+__all__ = [
+    "Check",
+    "Checks",
+    "Judged",
+    "JudgedMany",
+    "ModerationRequest",
+    "ModerationResponse",
+    "ModerationResult",
+    "judging",
+]
 
 _MOST = 1024  # texts in one request
 _ONE, _MANY, _PARTS = "(one)", "(many)", "(parts)"  # alternatives; no names of fields

@@ -44,9 +44,9 @@ def _app(settings: ServingConfig) -> FastAPI:
     sent = _otlp(settings)
     others = [hook for hook in (store, sent) if hook is not None]
     guard = Guard(
-        settings.classifier.build(),
+        settings.build_classifier(),
         settings.policy,
-        hooks=[*settings.audit.hooks(), figures, *others],
+        hooks=[*settings.build_hooks(), figures, *others],
         record_text=settings.audit.text,
     )
     measures = [sent.stream] if sent else []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_state_path
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from guardrail.audit import RecordText
 from guardrail.config import Config
@@ -14,12 +14,12 @@ from guardrail.errors import ConfigError
 from guardrail.integrations.gateway.settings import GatewayConfig
 from guardrail.integrations.records import RecordsConfig, RecordStore
 from guardrail.integrations.telemetry import TelemetryConfig
+from guardrail.settings import OffByFalse
 
 __all__ = ["ServedConfig", "ServedRecords", "ServingConfig"]
 
 _FILE = "records.db"
 _OPTIONS = {"keys": "key", "max_body": "max-body-mib"}  # fields whose options have other names
-_OffByFalse = BeforeValidator(lambda value: None if value is False else value)
 
 
 class ServedConfig(GatewayConfig):
@@ -64,7 +64,7 @@ class ServingConfig(Config):
     """
 
     gateway: ServedConfig = ServedConfig()
-    records: Annotated[ServedRecords | None, _OffByFalse] = Field(default_factory=ServedRecords)
+    records: Annotated[ServedRecords | None, OffByFalse] = Field(default_factory=ServedRecords)
     telemetry: TelemetryConfig = TelemetryConfig()
 
     def with_options(

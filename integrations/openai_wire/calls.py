@@ -183,12 +183,12 @@ def _turns(messages: Iterable[object]) -> Iterator[Turn]:
     for message in messages:
         if not isinstance(message, Mapping):
             continue
-        role, text = message.get("role"), text_of(message.get("content"))
+        role, text = message.get("role"), _text_of(message.get("content"))
         if text and isinstance(role, str) and role in _ROLES:
             yield Turn(_ROLES[role], text)
 
 
-def text_of(content: object) -> str:
+def _text_of(content: object) -> str:
     """Return the text of a message's content, which is text or a list of parts."""
     if isinstance(content, str):
         return content

@@ -118,11 +118,11 @@ def known_item(item: object) -> dict[str, Any] | None:
     known = {name: item[name] for name in fields if is_label(item.get(name), name)}
     for field in ("content", "summary"):
         if field in fields and isinstance(item.get(field), list):
-            known[field] = known_parts(item[field])
+            known[field] = _known_parts(item[field])
     return known
 
 
-def known_parts(content: list[object]) -> list[dict[str, Any]]:
+def _known_parts(content: list[object]) -> list[dict[str, Any]]:
     """Return the parts of an item that can be judged."""
     parts = [known_part(part) for part in content]
     return [part for part in parts if part is not None]

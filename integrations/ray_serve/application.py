@@ -77,7 +77,7 @@ class Gateway:
         guard = Guard(
             Replicas(self._classifiers, name=f"ray({config.classifier.kind})"),
             config.policy,
-            hooks=[*config.audit.hooks(), *_kept(config), counts, figures],
+            hooks=[*config.build_hooks(), *_kept(config), counts, figures],
             record_text=config.audit.text,
         )
         # The page remembers who is logged in, which only works while there is one process.

@@ -283,6 +283,7 @@ def test_a_message_names_the_file_the_key_and_what_is_right(
         ("GUARDRAIL_POLICY__CATEGORIES__O7__ACTION", "x", "unknown key 'policy.categories.O7'"),
         ("GUARDRAIL_POLICY_MODE", "x", "unknown variable; write GUARDRAIL_POLICY__MODE"),
         ("GUARDRAIL_POLCY__MODE", "x", "unknown table 'polcy'; known are .*policy"),
+        ("GUARDRAIL_MODE", "x", "unknown variable; write GUARDRAIL_POLICY__MODE"),
         ("GUARDRAIL_CONFIG", "/no/such/file", "cannot read '/no/such/file'"),
     ],
 )
@@ -294,6 +295,42 @@ def test_a_message_names_the_variable(
 
     with pytest.raises(ConfigError, match=f"^{variable.upper()}: {message}"):
         Config.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[classifier]\nthreshold = 2", "embedded.* threshold must be a number from 0 to 1, not 2"),
+        ('[classifier]\nweights = "none.npz"', "there is none at 'none.npz'"),
+        ('[audit]\nfile = "/nope/x"', "audit.file: there is no folder '/nope'"),
+        ("[policy]\nthreshold = false", "policy.threshold = False: should be a number"),
+        ("[policy]\ntimeout = true", "policy.timeout = True: should be a number"),
+    ],
+)
+def test_what_cannot_be_built_is_found_and_placed(write: Write, text: str, message: str) -> None:
+    """By a look at the file alone, before anything is served."""
+    path = write(text)
+    with pytest.raises(ConfigError, match=f"{path}: .*{message}"):
+        Config.load(path).check()
+    if "policy" not in text:
+        with pytest.raises(ConfigError, match=f"^{path}: "):
+            Guard.from_config(path)
+
+
+def test_what_cannot_be_built_may_be_a_variables_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is named."""
+    monkeypatch.setenv("GUARDRAIL_CLASSIFIER__THRESHOLD", "abc")
+
+    with pytest.raises(ConfigError, match=r"^GUARDRAIL_CLASSIFIER__THRESHOLD: .*'abc'"):
+        Guard.from_config()
+
+
+@pytest.mark.parametrize("key", ["TIMEOUT", "WINDOW"])
+def test_a_variable_switches_off(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the word that a file has for it."""
+    monkeypatch.setenv(f"GUARDRAIL_POLICY__{key}", "false")
+
+    assert getattr(Config.load().policy, key.lower()) is None
 
 
 def test_a_file_is_not_to_blame_for_a_variable(

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from guardrail import ConfigError, Guard, GuardrailError, InvalidTurnError, Policy, Verdict
+from guardrail import (
+    ClassifierError,
+    ConfigError,
+    Guard,
+    GuardrailError,
+    InvalidTurnError,
+    Policy,
+    Verdict,
+)
 from guardrail.testing import ListHook, StubClassifier
 from tests.conftest import Answering, Mode
 
@@ -152,3 +160,22 @@ def test_an_error_quotes_nothing(mode: Mode, answer: Any) -> None:
     assert "SECRET" not in f"{outcome.error} {hook.records[0].to_json()}"
     if answer is None:
         assert "SECRET" in str(outcome.error.__cause__)
+
+
+@pytest.mark.parametrize("categories", [{"SECRET": 1.0}, {"O1": "SECRET"}, "SECRET", ["SECRET"]])
+def test_an_error_of_the_second_step_quotes_nothing(mode: Mode, categories: Any) -> None:
+    """Categories, too, may be made of what was judged."""
+    hook = ListHook()
+    classifier = Answering([Verdict(True, 0.9)], [categories])
+    outcome = mode.check(Guard(classifier, hooks=[hook]), "SECRET")
+
+    assert outcome.blocked
+    assert isinstance(outcome.error, ClassifierError)
+    assert "SECRET" not in f"{outcome.error} {hook.records[0].to_json()}"
+
+
+def test_a_window_is_one() -> None:
+    """A number of characters is no window."""
+    window: Any = 3
+    with pytest.raises(ConfigError, match="expected a Window"):
+        Guard(StubClassifier()).stream(user="q", chunks=["a"], window=window)

@@ -23,6 +23,7 @@ from guardrail import (
 )
 from guardrail.testing import ListHook, ScriptedHandler, StubClassifier
 from guardrail.types import Conversation
+from tests.conftest import Mode
 
 Streamed = tuple[list[str], Outcome | None]
 
@@ -206,6 +207,61 @@ def test_a_stream_is_recorded_once(through: Through) -> None:
     through(Guard(StubClassifier(), hooks=[hook]), Source(*["가나다. "] * 50))
 
     assert [record.status for record in hook.records] == ["allowed"]
+
+
+def left(mode: Mode, guard: Guard, source: Source, seen: str) -> None:
+    """Read a stream until a text has been seen, and leave it."""
+
+    async def read() -> None:
+        async with guard.astream(user="q", chunks=source) as stream:
+            async for chunk in stream:
+                if seen in chunk:
+                    break
+
+    if mode is Mode.ASYNC:
+        asyncio.run(read())
+        return
+    with guard.stream(user="q", chunks=source) as stream:
+        next(chunk for chunk in stream if seen in chunk)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "policy", "seen", "status"),
+    [
+        (StubClassifier("BAD"), Policy(), "가나다", "allowed"),
+        (StubClassifier("BAD"), Policy(), Policy().refusal(None, "ko"), "blocked"),
+        (StubClassifier("가"), Policy(mode="monitor"), "가나다", "flagged"),
+        (
+            StubClassifier(error=ClassifierError("x")),
+            Policy(on_error="open"),
+            "가나다",
+            "error_allowed",
+        ),
+    ],
+)
+def test_who_leaves_is_recorded_all_the_same(
+    mode: Mode, classifier: StubClassifier, policy: Policy, seen: str, status: str
+) -> None:
+    """What was shown or refused was decided: hanging up is no way around the records."""
+    hook = ListHook()
+    source = Source(*["가나다라마바사. "] * 20, *["BAD. "] * 10, *["가나다. "] * 20)
+    left(mode, Guard(classifier, policy, hooks=[hook]), source, seen)
+
+    assert [record.status for record in hook.records] == [status]
+    assert source.closed
+
+
+def test_a_stream_that_breaks_is_recorded(through: Through) -> None:
+    """As far as it was shown; of what nobody saw there is nothing to say."""
+    hook = ListHook()
+    guard = Guard(StubClassifier(), hooks=[hook])
+    for chunks in (["가나다라마바사. "] * 20, ["가"], []):
+        with pytest.raises(OSError, match="broken"):
+            through(guard, Source(*chunks, error=OSError("broken")))
+
+    assert [record.status for record in hook.records] == ["allowed"]
+    assert hook.records[0].stream is not None
+    assert hook.records[0].stream.shown > 0
 
 
 def test_no_thread_is_left_behind(through: Through) -> None:

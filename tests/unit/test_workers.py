@@ -148,6 +148,23 @@ def test_cancelled_work_is_not_begun(gate: threading.Event) -> None:
     assert done == ["kept"]
 
 
+def test_cancelled_work_is_forgotten(gate: threading.Event) -> None:
+    """Also while every thread hangs: what was given up takes no memory."""
+
+    class Conversation:
+        """Something to hold on to."""
+
+    crew, one = workers(limit=1), Conversation()
+    crew.submit(gate.wait, 5)
+    held = weakref.ref(one)
+    crew.submit(id, one).cancel()
+    del one
+
+    assert gc.collect() >= 0
+    assert held() is None
+    gate.set()
+
+
 def test_an_idle_thread_keeps_nothing_alive() -> None:
     """Conversations are not held longer than they are judged."""
 

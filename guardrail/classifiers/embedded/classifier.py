@@ -40,14 +40,16 @@ class Embedded(Classifier):
         weights: a file of weights other than the package's own.
 
     Raises:
-        ConfigError: the threshold is not from 0 to 1.
+        ConfigError: the threshold is not a number from 0 to 1, or there are no such weights.
     """
 
-    def __init__(self, threshold: float | None = None, *, weights: Path = WEIGHTS) -> None:
-        if threshold is not None and not 0.0 <= threshold <= 1.0:
-            raise ConfigError(f"threshold must be from 0 to 1, not {threshold!r}")
+    def __init__(self, threshold: float | None = None, *, weights: str | Path = WEIGHTS) -> None:
+        if threshold is not None and not _is_probability(threshold):
+            raise ConfigError(f"threshold must be a number from 0 to 1, not {threshold!r}")
+        if not Path(weights).is_file():
+            raise ConfigError(f"weights must be a file, and there is none at {str(weights)!r}")
         self._threshold = threshold
-        self._weights = weights
+        self._weights = Path(weights)
         self._loading = Lock()
         self._loaded: Network | None = None
 
@@ -97,6 +99,12 @@ class Embedded(Classifier):
                 if self._loaded is None:
                     self._loaded = Network.load(self._weights)
         return self._loaded
+
+
+def _is_probability(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0.0 <= value <= 1.0
 
 
 def _batches(exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:

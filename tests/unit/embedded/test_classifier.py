@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -236,7 +237,25 @@ def test_threads_share_one_load() -> None:
     assert verdicts == [verdicts[0]] * 8
 
 
-def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
+def test_broken_weights_say_what_to_do(tmp_path: Path) -> None:
     """A broken installation is no verdict."""
+    broken = tmp_path / "weights.npz"
+    broken.write_bytes(b"cut short")
+
     with pytest.raises(ClassifierUnavailable, match="reinstall"):
-        Embedded(weights=tmp_path / "none.npz").classify(exchange("안녕", "네"))
+        Embedded(weights=broken).classify(exchange("안녕", "네"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"threshold": 2}, "from 0 to 1"),
+        ({"threshold": "x"}, "from 0 to 1"),
+        ({"threshold": True}, "from 0 to 1"),
+        ({"weights": "none.npz"}, "there is none at 'none.npz'"),
+    ],
+)
+def test_wrong_arguments_are_told_at_once(arguments: dict[str, Any], said: str) -> None:
+    """Before any turn comes to be judged."""
+    with pytest.raises(ConfigError, match=said):
+        Embedded(**arguments)
