@@ -6,18 +6,35 @@
 '영업일 기준 3일 정도 걸려요.'
 """
 
-from guardrail.audit import AuditRecord, JsonlHook, LoggingHook
+from guardrail.audit import AuditRecord, Hook, JsonlHook, LoggingHook, RecordText, Status
 from guardrail.classifiers.base import Classifier
 from guardrail.errors import (
     ClassifierError,
+    ClassifierProtocolError,
+    ClassifierTimeout,
+    ClassifierUnavailable,
     ConfigError,
     GuardrailError,
     InvalidTurnError,
+    MissingExtraError,
     UnguardedCall,
 )
 from guardrail.guard import Guard
-from guardrail.policy import CategoryPolicy, Mode, OnError, OnUnsafe, Policy
-from guardrail.types import Action, Category, Language, Outcome, Role, Stage, Turn, Verdict
+from guardrail.policy import CategoryPolicy, Mode, OnError, OnUnsafe, Policy, Texts
+from guardrail.streams import GuardedAsyncStream, GuardedStream
+from guardrail.types import (
+    Action,
+    Category,
+    Conversation,
+    Language,
+    Outcome,
+    Role,
+    Stage,
+    StreamFacts,
+    Turn,
+    Verdict,
+)
+from guardrail.window import Window
 
 __all__ = [
     "Action",
@@ -26,21 +43,34 @@ __all__ = [
     "CategoryPolicy",
     "Classifier",
     "ClassifierError",
+    "ClassifierProtocolError",
+    "ClassifierTimeout",
+    "ClassifierUnavailable",
     "ConfigError",
+    "Conversation",
     "Guard",
+    "GuardedAsyncStream",
+    "GuardedStream",
     "GuardrailError",
+    "Hook",
     "InvalidTurnError",
     "JsonlHook",
     "Language",
     "LoggingHook",
+    "MissingExtraError",
     "Mode",
     "OnError",
     "OnUnsafe",
     "Outcome",
     "Policy",
+    "RecordText",
     "Role",
     "Stage",
+    "Status",
+    "StreamFacts",
+    "Texts",
     "Turn",
     "UnguardedCall",
     "Verdict",
+    "Window",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -202,6 +204,38 @@ def has(module: ModuleType, name: str) -> bool:
         return hasattr(module, name)
     except MissingExtraError:  # it is there, and says what it needs
         return True
+
+
+# Of what signatures of public classes name, these are for adapters, which know where they are.
+FOR_ADAPTERS = {"Cut", "Shape", "Workers"}
+
+
+@pytest.mark.parametrize("name", guardrail.__all__)
+def test_whatever_a_public_name_takes_or_returns_is_public(name: str) -> None:
+    """Nobody has to look for a type that an argument needs."""
+    named = set(types_named_by(getattr(guardrail, name)))
+
+    assert {one.__name__ for one in named} - {*guardrail.__all__, *FOR_ADAPTERS} == set()
+
+
+def types_named_by(public: Any) -> Iterator[type]:
+    """Yield the classes of ours in the annotations of a public class."""
+    if not inspect.isclass(public) or not public.__module__.startswith("guardrail"):
+        return
+    members = [one for key, one in vars(public).items() if not key.startswith("_")]
+    functions = [getattr(one, "fget", None) or getattr(one, "__func__", one) for one in members]
+    made_here = [] if public.__module__ == "guardrail.streams" else [public, public.__init__]
+    for place in [*made_here, *filter(inspect.isfunction, functions)]:
+        for hint in get_type_hints(place).values():
+            yield from (one for one in parts_of(hint) if one.__module__.startswith("guardrail"))
+
+
+def parts_of(hint: Any) -> Iterator[type]:
+    """Yield the classes that an annotation is made of."""
+    if inspect.isclass(hint):
+        yield hint
+    for part in get_args(hint):
+        yield from parts_of(part)
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -18,11 +18,14 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
+_LIGATURES = re.compile("[\ufdfa\ufdfb]")  # one becomes up to 18 Arabic letters
 _MARKS = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u302a-\u302f]"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DECORATION = re.compile("[\u2190-\u23ff\u2500-\u2bff\u3008-\u301b\u3020\u3030\u303e\u303f\u30fb]+")
+# Emphasis, code and headings, as chat windows render them; a single * or _ may be anything.
+_MARKUP = re.compile(r"\*{2,}|_{2,}|`+|^[ \t]*(?:#{1,6}|>+)[ \t]+", re.MULTILINE)
 _SPACES = re.compile(r"[^\S\n]+")
 _NEWLINES = re.compile(r" ?\n[ \n]*")
 _STRETCHED = re.compile(r"([^\d\s])\1{2,}")
@@ -48,10 +51,10 @@ def readable(text: str) -> str:
 
 
 def _readable_once(text: str) -> str:
-    text = _INVISIBLE.sub("", text)
+    text = _LIGATURES.sub(" ", _INVISIBLE.sub("", text))
     text = jamo.keep_compatibility(text, lambda part: unicodedata.normalize("NFKC", part))
     text = _MARKS.sub("", text).lower()
-    text = _CONTROL.sub(" ", _DECORATION.sub("", text))
+    text = _CONTROL.sub(" ", _DECORATION.sub("", _MARKUP.sub("", text)))
     text = _STRETCHED.sub(r"\1\1", jamo.join(text))
     return _NEWLINES.sub("\n", _SPACES.sub(" ", text)).strip()
 
@@ -67,8 +70,13 @@ _BETWEEN = re.compile(
     rf"(?<=[가-힣])(?:[.,·*_\-^~!|/+=@#$%&:;'\"`()\[\]{{}}<>]{{1,6}}|\d(?![{_COUNTED}]))(?=[가-힣])"
 )
 _LONE = r"[가-힣ㄱ-ㅎ](?=[\s.,\-_*/]|\Z)"  # a syllable or letter with nothing after it
-_SPELLED_OUT = re.compile(rf"(?<!\S){_LONE}(?:[ .,\-_*/]{{1,3}}{_LONE}){{3,}}+")
-_SEPARATORS = re.compile(r"[ .,\-_*/]+")
+_SPELLED_OUT = re.compile(rf"(?<!\S){_LONE}(?:[\s.,\-_*/]{{1,3}}{_LONE}){{3,}}+")
+_SEPARATORS = re.compile(r"[\s.,\-_*/]+")
+# One and the same sign after each syllable, spaces apart.
+_FILLED = re.compile(r"(?:[가-힣]([^\s가-힣]) ?)[가-힣](?:\1 ?[가-힣]){2,}")
+_QUOTED_WORDS = re.compile(r"(?<!\S)\"[^\"\s]+\"[.,?!]?(?:\s+\"[^\"\s]+\"[.,?!]?){2,}")
+_TRAILING_OFF = re.compile(r"(?<=[가-힣])(?:\.{2,}|…)\s*(?=[가-힣])")
+_COLUMN = re.compile(r"^\S{1,12}(?:\n\S{1,12}){3,}$", re.MULTILINE)  # a word to a line
 
 
 def unmasked(text: str) -> str:
@@ -88,7 +96,11 @@ def _unmasked_once(readable_text: str) -> str:
     text = _AFTER_CONSONANT.sub(lambda found: _LOOKALIKE_VOWELS[found[0]], readable_text)
     text = _BEFORE_VOWEL.sub(lambda found: _LOOKALIKE_CONSONANTS[found[0]], text)
     text = _SOUND.sub(lambda found: _SOUND_LETTERS[found[0]], text)
+    text = _FILLED.sub(lambda found: found[0].replace(found[1], ""), text)
+    text = _QUOTED_WORDS.sub(lambda found: found[0].replace('"', ""), text)
+    text = _TRAILING_OFF.sub(" ", text)
     text = _BETWEEN.sub("", text)
     text = _SPELLED_OUT.sub(lambda found: _SEPARATORS.sub("", found[0]), text)
+    text = _COLUMN.sub(lambda found: found[0].replace("\n", " "), text)
     text = jamo.unstretch(text)
     return text if text == readable_text else readable(text)

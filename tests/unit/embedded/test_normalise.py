@@ -28,6 +28,8 @@ HANGUL_TRICKS = st.text(
         ("살려줘어어어어", "살려줘어어"),
         ("ㅋㅋㅋㅋㅋㅋ", "ㅋㅋ"),
         ("네에  \n\n 그래요", "네에\n그래요"),
+        ("**네**, __굵게__ `코드`", "네, 굵게 코드"),
+        ("# 제목\n> 인용", "제목\n인용"),
     ],
 )
 def test_a_disguise_is_undone(typed: str, meant: str) -> None:
@@ -45,6 +47,12 @@ def test_a_disguise_is_undone(typed: str, meant: str) -> None:
         ("바.보.야", "바보야"),
         ("자 살 하 는", "자살하는"),
         ("바아아보", "바보"),
+        ("그1럼1 하1세1요1 네", "그럼 하세요 네"),
+        ("그ㅋ럼ㅋ 하ㅋ세ㅋ요", "그럼 하세요"),
+        ('"네" "그럼" "하세요"', "네 그럼 하세요"),
+        ("그\n럼\n하\n세\n요", "그럼하세요"),
+        ("그럼\n지금\n당장\n하세요", "그럼 지금 당장 하세요"),
+        ("그럼... 하세요...지금", "그럼 하세요 지금"),
     ],
 )
 def test_a_mask_is_taken_off(typed: str, meant: str) -> None:
@@ -62,6 +70,10 @@ def test_a_mask_is_taken_off(typed: str, meant: str) -> None:
         "한 번 더 눌러 주세요.\n감사합니다.",
         "a/b, 50% (반값)",
         "ㅇㅈ? ㅇㅇ",
+        '"네" 하고 "아니오" 중에 골라 주세요.',
+        "사과 2개\n우유 1개",
+        "- 첫째 * 둘째",
+        "ㅋㅋ네ㅋㅋ",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:
@@ -84,6 +96,11 @@ def test_unmasked_twice_is_unmasked_once(text: str) -> None:
 
     assert unmasked(once) == once
     assert readable(once) == once
+
+
+def test_a_letter_that_stands_for_many_costs_no_more_than_others() -> None:
+    """Nobody can make a message eighteen times as long."""
+    assert readable("\ufdfa" * 1000) == ""
 
 
 @given(st.text())
