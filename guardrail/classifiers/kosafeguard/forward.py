@@ -50,11 +50,6 @@ class Shape:
     dtype: torch.dtype
     device: torch.device
 
-    @property
-    def bytes_per_token(self) -> int:
-        """Memory that one token's keys and values take."""
-        return 2 * self.layers * self.key_heads * self.head_dim * self.dtype.itemsize
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
