@@ -13,6 +13,8 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from guardrail.letters import FILLERS
+
 __all__ = ["mask"]
 
 # How a found span is written: no digit is kept, and a reader still sees what stood there.
@@ -20,7 +22,6 @@ _EMAIL, _RESIDENT, _CARD = "[이메일]", "[주민등록번호]", "[카드번호
 _PHONE, _ACCOUNT = "[전화번호]", "[계좌번호]"
 
 _DASHES = "‐‑‒–—―−﹣－ㅡ─ー~∼～·ㆍ・"
-_FILLERS = "\u115f\u1160\u3164\uffa0"
 # Whether there is anything to look at closely: a digit, a spelt-out mobile number, an address.
 _SUSPECT = re.compile(r"\d|[⁰-₉①-⒛⓪⓵-⓽❶-➓]|@|＠|﹫|골뱅이|\(at\)|\[at\]|[공영]\s?일", re.IGNORECASE)
 
@@ -83,7 +84,7 @@ class _Plain(dict[str, str]):
 def _plain_form(char: str) -> str:
     if char in _DASHES:
         return "-"
-    if char in _FILLERS or unicodedata.category(char) in ("Cf", "Mn", "Me"):
+    if char in FILLERS or unicodedata.category(char) in ("Cf", "Mn", "Me"):
         return ""
     digit = unicodedata.digit(char, None)
     if digit is not None:

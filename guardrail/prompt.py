@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from guardrail.letters import FILLERS, INVISIBLE
 from guardrail.taxonomy import KOSAFEGUARD, Taxonomy
 from guardrail.types import Conversation, Role, last_exchange
 
@@ -36,32 +37,24 @@ Provide your safety assessment for {judged} in the above conversation:
 - output must read 'safe' or 'unsafe'.
 """
 
-# Letters to Unicode, and blank to the eye.
-_FILLERS = "\u115f\u1160\u3164\uffa0"
 _BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
-# Unicode's Default_Ignorable_Code_Point: nothing is drawn for them.
-_INVISIBLE = (
-    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    r"\U000e0000-\U000e0fff]"
-)
 
 
 def _word(word: str) -> str:
     """Return a pattern of the word, with nothing visible between its letters."""
-    return f"{_INVISIBLE}*".join(word)
+    return f"[{INVISIBLE}]*".join(word)
 
 
 # Neither pattern steps over what it starts at, so both take time linear in the text.
-_BLANK = rf"(?:[^\w<\u2039]|[_{_FILLERS}])*"
+_BLANK = rf"(?:[^\w<\u2039]|[_{FILLERS}])*"
 _MARKER = re.compile(
     rf"<(?={_BLANK}(?:{_word('BEGIN')}|{_word('END')})"
     rf"(?:{_BLANK}(?:{_word('CONVERSATION')}|{_word('UNSAFE')})|(?![a-z_])))",
     re.IGNORECASE,
 )
 _ROLE_LINE = re.compile(
-    rf"((?:^|(?<=[{_BREAKS}]))(?:[^\w{_BREAKS}]|[_{_FILLERS}])*"
-    rf"(?:{_word('user')}|{_word('assistant')})(?:[^\w:\uff1a{_BREAKS}]|[_{_FILLERS}])*):",
+    rf"((?:^|(?<=[{_BREAKS}]))(?:[^\w{_BREAKS}]|[_{FILLERS}])*"
+    rf"(?:{_word('user')}|{_word('assistant')})(?:[^\w:\uff1a{_BREAKS}]|[_{FILLERS}])*):",
     re.IGNORECASE,
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")

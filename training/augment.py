@@ -10,12 +10,11 @@ import random
 import re
 from collections.abc import Callable
 
-from guardrail.classifiers.embedded.jamo import LEADS, TAILS, VOWELS
+from guardrail.letters import LEADS, TAILS, VOWELS, Syllable, is_syllable
 
 __all__ = ["disguised", "untidy", "without_spaces"]
 
 _DISGUISED = 0.35
-_FIRST = 0xAC00
 _LEAD_KIN = ("ㄱㄲㅋ", "ㄷㄸㅌ", "ㅂㅃㅍ", "ㅅㅆ", "ㅈㅉㅊ")  # they look or sound alike
 _VOWEL_KIN = ("ㅏㅑ", "ㅐㅔㅒㅖ", "ㅓㅕ", "ㅗㅛ", "ㅜㅠ", "ㅙㅚㅞ", "ㅢㅣ")
 _TAILS = "ㄱㄴㄷㄹㅁㅂㅅㅆㅇㅈㅎ"
@@ -89,10 +88,10 @@ def _spread(text: str, dice: random.Random) -> str:
 
 def _kin(letter: str, dice: random.Random) -> str:
     """Return a syllable that looks or sounds like this one."""
-    place = ord(letter) - _FIRST
-    if not 0 <= place < 11172:
+    if not is_syllable(letter):
         return letter
-    lead, vowel, tail = place // 588, place // 28 % 21, place % 28
+    syllable = Syllable.of(letter)
+    lead, vowel, tail = syllable.lead, syllable.vowel, syllable.tail
     change = dice.randrange(3)
     if change == 0:
         lead = LEADS.index(_other(LEADS[lead], _LEAD_KIN, dice))
@@ -100,7 +99,7 @@ def _kin(letter: str, dice: random.Random) -> str:
         vowel = VOWELS.index(_other(VOWELS[vowel], _VOWEL_KIN, dice))
     else:
         tail = TAILS.index(dice.choice(_TAILS)) if tail == 0 else dice.choice((tail, 0))
-    return chr(_FIRST + (lead * 21 + vowel) * 28 + tail)
+    return str(Syllable(lead, vowel, tail))
 
 
 def _other(letter: str, kins: tuple[str, ...], dice: random.Random) -> str:

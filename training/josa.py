@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from guardrail.letters import Syllable, is_syllable
+
 __all__ = ["fill", "particle"]
 
 _PAIRS = "을/를 은/는 이/가 과/와 으로/로 이나/나 도/도 이랑/랑 이라고/라고 이라/라 이야/야"
@@ -19,8 +21,8 @@ def particle(word: str, kind: str) -> str:
     """Return the particle (named by its form after a consonant) that fits the word."""
     after_consonant, after_vowel = _FORMS[kind]
     last = word.rstrip("\"')”’ ")[-1:].lower()
-    if "가" <= last <= "힣":
-        tail = (ord(last) - 0xAC00) % 28
+    if last and is_syllable(last):
+        tail = Syllable.of(last).tail
         closed = tail != 0 and not (kind == "으로" and tail == 8)
     else:
         closed = last in _DIGITS_WITH_TAIL + _LATIN_WITH_TAIL

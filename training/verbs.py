@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from guardrail.letters import Syllable
+
 __all__ = ["inflected"]
 
-_FIRST, _VOWELS, _TAILS = 0xAC00, 21, 28
 _L, _B = 8, 17  # places of ㄹ, ㅂ among the tails
 _A, _AE, _YA, _EO, _E, _YEO = 0, 1, 2, 4, 5, 6
 _O, _WA, _WAE, _OE, _U, _WO, _EU, _I = 8, 9, 10, 11, 13, 14, 18, 20
@@ -87,9 +88,9 @@ def _closed(stem: str, soft: str) -> str:
 
 
 def _parts(letter: str) -> tuple[int, int, int]:
-    place = ord(letter) - _FIRST
-    return place // (_VOWELS * _TAILS), place // _TAILS % _VOWELS, place % _TAILS
+    syllable = Syllable.of(letter)
+    return syllable.lead, syllable.vowel, syllable.tail
 
 
 def _letter(lead: int, vowel: int, tail: int) -> str:
-    return chr(_FIRST + (lead * _VOWELS + vowel) * _TAILS + tail)
+    return str(Syllable(lead, vowel, tail))

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from guardrail.evaluation.hangul import LEADS, TAILS, VOWELS, Syllable, is_syllable
+from guardrail.letters import LEADS, TAILS, VOWELS, Syllable, is_syllable
 from guardrail.prompt import MARKERS
 from guardrail.types import Role
 

@@ -1,19 +1,14 @@
-"""Hangul letters: joining those typed one by one, and undoing drawn-out syllables.
-
-Syllables are arithmetic in Unicode: U+AC00 + (lead * 21 + vowel) * 28 + tail.
-"""
+"""Hangul letters: joining those typed one by one, and undoing drawn-out syllables."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
-__all__ = ["LEADS", "TAILS", "VOWELS", "join", "keep_compatibility", "unstretch"]
+from guardrail.letters import LEADS, TAILS, VOWELS, Syllable
 
-LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
-VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
-TAILS = "\0ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
-_FIRST = 0xAC00
+__all__ = ["join", "keep_compatibility", "unstretch"]
 
 _CONJOINING = str.maketrans(
     {chr(0x1100 + i): letter for i, letter in enumerate(LEADS)}
@@ -36,7 +31,7 @@ _BARE = dict(zip("ㅏㅓㅗㅜㅣ", "아어오우이", strict=True))
 def _open_syllables(vowel: str) -> str:
     """Return all syllables that end in the vowel."""
     place = VOWELS.index(vowel)
-    return "".join(chr(_FIRST + (lead * 21 + place) * 28) for lead in range(len(LEADS)))
+    return "".join(str(Syllable(lead, place, 0)) for lead in range(len(LEADS)))
 
 
 _ECHO = re.compile(  # the letter first, what must stand before it after: that is found quicker
@@ -64,14 +59,14 @@ def join(text: str) -> str:
 def _syllable(found: re.Match[str]) -> str:
     lead, vowel = LEADS.index(found[1]), VOWELS.index(found[2])
     tail = TAILS.index(found[3] or found[4] or "\0")
-    return chr(_FIRST + (lead * 21 + vowel) * 28 + tail)
+    return str(Syllable(lead, vowel, tail))
 
 
 def _with_tail(found: re.Match[str]) -> str:
-    code = ord(found[1])
-    if (code - _FIRST) % 28:
+    syllable = Syllable.of(found[1])
+    if syllable.tail:
         return found[0]
-    return chr(code + TAILS.index(found[2]))
+    return str(replace(syllable, tail=TAILS.index(found[2])))
 
 
 def unstretch(text: str) -> str:

@@ -11,13 +11,11 @@ import re
 import unicodedata
 
 from guardrail.classifiers.embedded import jamo
+from guardrail.letters import INVISIBLE
 
 __all__ = ["readable", "unmasked"]
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _LIGATURES = re.compile("[\ufdfa\ufdfb]")  # one becomes up to 18 Arabic letters
 _MARKS = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u302a-\u302f]"

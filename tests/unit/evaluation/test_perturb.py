@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.evaluation.hangul import Syllable, is_syllable
 from guardrail.evaluation.perturb import PERTURBATIONS
+from guardrail.letters import Syllable, is_syllable
 from guardrail.types import Role
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)  # lone surrogates too

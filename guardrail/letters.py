@@ -1,4 +1,4 @@
-"""Hangul syllables and their letters; Unicode makes them arithmetic.
+"""What Unicode says of letters: Hangul syllables are arithmetic, and some letters are not seen.
 
 A syllable is U+AC00 + (lead * 21 + vowel) * 28 + tail.
 """
@@ -8,7 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["LEADS", "TAILS", "VOWELS", "Syllable", "is_syllable"]
+__all__ = ["FILLERS", "INVISIBLE", "LEADS", "TAILS", "VOWELS", "Syllable", "is_syllable"]
+
+FILLERS = "\u115f\u1160\u3164\uffa0"
+"""Hangul letters to Unicode, and blank to the eye."""
+
+INVISIBLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0000-\U000e0fff"
+)
+"""What nothing is drawn for, for a class of a pattern: Default_Ignorable_Code_Point, and marks of
+annotations."""
+
 
 LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
