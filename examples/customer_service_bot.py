@@ -3,12 +3,13 @@
 Run: python examples/customer_service_bot.py   (a scripted bot, offline)
 Or with any OpenAI-compatible model (pip install openai):
     OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=key MODEL=name python examples/customer_service_bot.py
+DECISIONS=decisions.jsonl keeps a line of every decision.
 """
 
 import os
 from collections.abc import Iterator
 
-from guardrail import Guard, LoggingHook, Policy
+from guardrail import Guard, JsonlHook, Policy
 
 SCRIPT = {
     "배송": "주문하신 상품은 내일 오후에 도착할 예정이에요.",
@@ -38,7 +39,8 @@ def modelled(message: str) -> Iterator[str]:
 def main() -> None:
     """Read messages until an empty line or the end of input."""
     guard = Guard(
-        policy=Policy(service_name="한빛상회", contact="1588-0000"), hooks=[LoggingHook()]
+        policy=Policy(service_name="한빛상회", contact="1588-0000"),
+        hooks=[JsonlHook(os.environ.get("DECISIONS", os.devnull))],
     )
     bot = guard.protect(modelled if "MODEL" in os.environ else scripted)
     print("한빛상회 상담 봇입니다. 빈 줄을 입력하면 끝납니다.")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -48,7 +48,7 @@ _FULLER = {
     ("gateway", "records", "telemetry"): "guardrail.integrations.gateway.serving:ServingConfig",
     ("ray",): "guardrail.integrations.ray_serve.settings:ClusterConfig",
 }
-_BATCH = 64
+_BATCH, _READ = 64, 1 << 16
 
 
 def _show_version(asked: bool) -> None:
@@ -100,7 +100,8 @@ def check(
     """
     guard = Guard.from_config(config)
     if assistant is None and user is None:
-        raise typer.Exit(_check_rows(guard, sys.stdin.buffer))
+        stream = cast(BufferedIOBase, sys.stdin.buffer)  # whose read1 its declared type lacks
+        raise typer.Exit(_check_rows(guard, stream))
     if assistant is None:
         raise InvalidTurnError("--assistant is missing: it is the reply that is judged")
     outcome = guard.check(user=user or "", assistant=assistant)
@@ -224,10 +225,10 @@ def policy_init(
     print(f"wrote {path}")
 
 
-def _check_rows(guard: Guard, lines: Iterable[bytes]) -> int:
+def _check_rows(guard: Guard, stream: BufferedIOBase) -> int:
     """Judge JSONL rows batch by batch, print one line for each, and return the exit code."""
     code = 0
-    for batch in _batches(enumerate(lines, start=1), _BATCH):
+    for batch in _batches(stream):
         for answer, row_code in _check_batch(guard, batch):
             _print_json(answer)
             code = max(code, row_code)
@@ -265,10 +266,15 @@ def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _batches(items: Iterable[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
+def _batches(stream: BufferedIOBase) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield numbered lines; whatever has come is the next batch, for a program may wait for it."""
+    number, rest = 1, b""
+    while chunk := stream.read1(_READ):
+        *lines, rest = (rest + chunk).split(b"\n")
+        numbered = list(enumerate(lines, number))
+        number += len(lines)
+        yield from (numbered[start : start + _BATCH] for start in range(0, len(lines), _BATCH))
+    yield [(number, rest)]
 
 
 def _exit_code(outcome: Outcome) -> int:
