@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,10 +21,15 @@ __all__ = ["AsyncIntake", "Intake"]
 
 _logger = logging.getLogger("guardrail")
 _AHEAD = 256  # events taken in before the consumer has seen them
+_PATIENCE_S = 0.05  # that a consumer's thread waits for a check before it asks upstream for more
 
 
 class Intake:
-    """Takes events in on the consumer's thread, while a worker thread waits for the classifier."""
+    """Takes events in on the consumer's thread, while a worker thread waits for the classifier.
+
+    A verdict that comes while that thread waits for upstream has to wait for upstream, too. So
+    after an event that was long in coming, the check under way is given a moment before the next.
+    """
 
     def __init__(self, upstream: Iterable[Any], classifier: Classifier) -> None:
         if not isinstance(upstream, Iterable) or isinstance(upstream, str):
@@ -37,6 +42,7 @@ class Intake:
         self._classifier = classifier
         self._check: Future[Any] | None = None
         self._deadline: float | None = None
+        self._patience = 0.0  # seconds of it that are left
         self._ended = False
 
     def begin(self, question: Classify) -> None:
@@ -48,15 +54,13 @@ class Intake:
 
     def next(self) -> Chunk | End | Judged:
         """Return the check's answers once they are there or late, or nothing else can come."""
-        if self._check is not None and (self._ended or self._check.done() or self._is_late()):
+        if self._check is not None and (self._ended or self._is_over(self._check)):
             return self._judged(self._check)
-        if self._events is None:
-            self._events = iter(self._upstream)
-        try:
-            return Chunk(next(self._events))
-        except StopIteration:
-            self._ended = True
-            return End()
+        began = time.monotonic()
+        event = self._pulled()
+        if time.monotonic() - began > _PATIENCE_S:
+            self._patience = _PATIENCE_S
+        return event
 
     def close(self) -> None:
         """Close upstream, and give up the check under way."""
@@ -67,16 +71,32 @@ class Intake:
                 with _logging_errors():
                     owner.close()
 
+    def _pulled(self) -> Chunk | End:
+        if self._events is None:
+            self._events = iter(self._upstream)
+        try:
+            return Chunk(next(self._events))
+        except StopIteration:
+            self._ended = True
+            return End()
+
     def _judged(self, check: Future[Any]) -> Judged:
         self._check = None
-        left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         try:
-            return Judged(collect(check, left, self._classifier))
+            return Judged(collect(check, self._left(), self._classifier))
         except ClassifierError as error:
             return Judged(error)
 
-    def _is_late(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
+    def _is_over(self, check: Future[Any]) -> bool:
+        """Whether the check has ended or is late, after what patience there is."""
+        if not check.done() and self._patience:
+            left, patience, self._patience = self._left(), self._patience, 0.0
+            wait([check], patience if left is None else min(patience, left))
+        return check.done() or self._left() == 0
+
+    def _left(self) -> float | None:
+        """Return the seconds that the check under way still has; None if it may take any."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
 
 class AsyncIntake:
@@ -106,6 +126,7 @@ class AsyncIntake:
         """Return what comes first: the check's answers, or an event."""
         if self._feeder is None:
             self._feeder = asyncio.create_task(self._feed())
+            self._feeder.add_done_callback(_note)
         while True:
             if self._check is not None and self._check.done():
                 judged, self._check = self._check.result(), None
@@ -115,12 +136,17 @@ class AsyncIntake:
             self._wake.clear()
             await self._wake.wait()
 
-    async def close(self) -> None:
-        """Close upstream, and give up the check under way."""
+    def leave(self) -> None:
+        """Have upstream closed by the task that takes it in, and give up the check under way."""
         self._give_up()
-        tasks: list[asyncio.Future[Any]] = [*self._given_up]
         if self._feeder is not None:
             self._feeder.cancel()
+
+    async def close(self) -> None:
+        """Do what `leave` does, and wait until it is done."""
+        self.leave()
+        tasks: list[asyncio.Future[Any]] = [*self._given_up]
+        if self._feeder is not None:
             tasks.append(self._feeder)
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._feeder is None:
@@ -175,6 +201,12 @@ class AsyncIntake:
             if close is not None:
                 with _logging_errors():
                     await close()
+
+
+def _note(feeder: asyncio.Task[None]) -> None:
+    """Take note of how a feeder failed, which its consumer is told by other means."""
+    if not feeder.cancelled():
+        feeder.exception()
 
 
 def _answered(question: Classify, classifier: Classifier) -> Judged:

@@ -96,7 +96,12 @@ def stream(
 async def astream(
     flow: StreamFlow[T], intake: AsyncIntake, hands: Hands, done: Callable[[T], None]
 ) -> AsyncGenerator[Any, None]:
-    """Carry a stream's flow through on this event loop, yielding what it emits; see `stream`."""
+    """Carry a stream's flow through on this event loop, yielding what it emits; see `stream`.
+
+    Closed half-read, it waits for nothing: upstream closes on its own task. The loop closes what is
+    dropped, its owner may do so at the same time, and neither is to find it half closed.
+    """
+    closed = False
     try:
         command = next(flow)
         while True:
@@ -111,9 +116,15 @@ async def astream(
                 command = flow.send(answer)
     except StopIteration as end:
         done(end.value)
+    except GeneratorExit:
+        closed = True
+        raise
     finally:
         _leave(flow, hands)
-        await intake.close()
+        if closed:
+            intake.leave()
+        else:
+            await intake.close()
 
 
 def _leave(flow: StreamFlow[Any], hands: Hands) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -76,13 +77,17 @@ class LiteLLMGuardrail(CustomGuardrail):
     It goes before and after each call, whatever the `mode`: before it refuses calls whose replies
     it could not judge, and after it judges the replies, whole and streamed.
 
+    LiteLLM calls no guardrail for `/assistants` and `/threads`. A proxy whose configuration has
+    `assistant_settings` does not start; without them, too, a request there that names a
+    `custom_llm_provider` the proxy has a key for is answered unjudged, so close these paths.
+
     Args:
         guard: judges; without one, the one that `config` or `GUARDRAIL_CONFIG` describes.
         config: path of a TOML file; see `Guard.from_config`.
         options: LiteLLM's own: `guardrail_name`, `default_on`, ...
 
     Raises:
-        ConfigError: an option would have replies passed that nobody judged.
+        ConfigError: an option, or the proxy's own, would have replies passed that nobody judged.
     """
 
     use_native_lifecycle_hooks = True
@@ -211,6 +216,12 @@ def _check(options: Mapping[str, Any]) -> None:
             raise ConfigError(f"with {name}={options[name]!r}, LiteLLM would pass unjudged replies")
     if "logging_only" in str(options.get("event_hook")):
         raise ConfigError("mode 'logging_only' would pass unjudged replies; use 'post_call'")
+    proxy = sys.modules.get("litellm.proxy.proxy_server")  # nothing to look at in the SDK
+    if proxy is not None and proxy.proxy_config.get_config_state().get("assistant_settings"):
+        raise ConfigError(
+            "with assistant_settings, LiteLLM would pass unjudged replies: it calls no guardrail "
+            "for assistants and threads; take them out of the proxy's configuration"
+        )
 
 
 def guard_call(call: F, guard: Guard) -> F:

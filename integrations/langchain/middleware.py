@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import Any, TypeAlias
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ModelRequest,
+    ModelResponse,
+    hook_config,
+)
 from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
@@ -24,7 +30,7 @@ from guardrail.integrations.langchain.conversation import asked
 from guardrail.integrations.langchain.dark import go_dark
 from guardrail.integrations.langchain.model import GuardedChatModel
 from guardrail.integrations.langchain.passage import Passage, Piece, agated, gated
-from guardrail.integrations.langchain.refusal import is_refusal
+from guardrail.integrations.langchain.refusal import final, is_final, is_refusal
 from guardrail.types import Conversation, Outcome
 
 __all__ = ["GuardrailMiddleware"]
@@ -39,6 +45,9 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     Put it last in the list: then it is the innermost, and handlers see the model calls of other
     middleware. Where another one comes after it and calls a model of its own choice, a fallback,
     say, no handler but that model's own sees it at work; its reply is judged whole, then shown.
+
+    A refusal ends an agent that was to answer in a structure: there is no `structured_response`
+    then, and no `after_model` of middleware before this one runs.
 
     Tools speak for themselves: a model that a tool calls is guarded by `guard_model`, and a tool
     with `return_direct` by `Guard.protect`.
@@ -86,6 +95,11 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             replies = agated(self._guard, turns, call.asaid(), take, passage, None)
             call.judged({place: reply async for place, reply in replies})
         return call.response(await self._guard.areview(call.words(turns)))
+
+    @hook_config(can_jump_to=["end"])
+    def after_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
+        """End an agent that would go on asking for a structure in place of a refusal."""
+        return {"jump_to": "end"} if any(map(is_final, state["messages"][-1:])) else None
 
     def _model(self, request: _Request) -> _AgentModel:
         """Return the guarded form of the model that the agent would call."""
@@ -189,10 +203,13 @@ class _Call:
         """
         said = [one for one in self._response.result if isinstance(one, AIMessage)]
         if any(map(is_refusal, said)):
-            return ModelResponse(result=list(said))
+            return ModelResponse(result=[self._ending(one) for one in said])
         if self._error is not None:
             raise passable(self._error, outcomes)
         return self._response
+
+    def _ending(self, message: AIMessage) -> AIMessage:
+        return final(message) if self.model.hold_streams and is_refusal(message) else message
 
     def passage(self) -> tuple[Passage, Callable[[tuple[int, AIMessage]], Iterator[Piece]]]:
         """Return a passage for what is not judged, and what takes it in."""

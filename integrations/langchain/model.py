@@ -43,6 +43,9 @@ def guard_model(
 ) -> GuardedChatModel:
     """Return the chat model with its replies guarded, whole and streamed.
 
+    An agent that asks for a structure by a tool (`ToolStrategy`) takes a refusal for none, and asks
+    again up to its `recursion_limit`: guard such a one with `GuardrailMiddleware`.
+
     Args:
         model: any chat model. Bind tools and the like to the guarded one.
         guard: judges, and decides what callers get.

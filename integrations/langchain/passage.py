@@ -9,6 +9,7 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
+    Sequence,
 )
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from guardrail.gate import Lane, Shape
 from guardrail.guard import Guard
 from guardrail.integrations.escapes import Unescape
 from guardrail.integrations.failures import aattempt, attempt
+from guardrail.integrations.langchain.blocks import Blocks
 from guardrail.integrations.langchain.parts import Part
-from guardrail.integrations.langchain.reading import calls_of, read
+from guardrail.integrations.langchain.reading import Block, calls_of, read
 from guardrail.integrations.langchain.refusal import refused
 from guardrail.types import Conversation, Outcome
 from guardrail.window import Window
@@ -58,11 +60,21 @@ class _Reply:
     wrap: Wrap
     opening: str  # until it is taken in
     pending: deque[_Payload] = field(default_factory=deque)  # taken in, not given out
-    calls: list[_Payload] = field(default_factory=list)  # held from the first tool call on
+    held: list[_Payload] = field(default_factory=list)  # until the end, from the first on
+    blocks: dict[Part, Blocks] = field(default_factory=dict)
     unescape: dict[Part, Unescape] = field(default_factory=dict)
     given: set[str] = field(default_factory=set)  # metadata that the caller has
     id: str | None = None
     speaks: bool = False  # some item of it was a message
+
+    def note(self, blocks: Sequence[Block]) -> None:
+        """Take note of where the text of more content stands."""
+        for block in blocks:
+            self.blocks.setdefault(block.part, Blocks()).add(block.index, block.text)
+
+    def by_turns(self) -> dict[Part, str]:
+        """Return the texts of the parts whose blocks came by turns, as they add up."""
+        return {part: one.text for part, one in self.blocks.items() if one.by_turns}
 
     def begin(self) -> str:
         """Return the text that the reply goes on from, once."""
@@ -127,9 +139,11 @@ class Passage:
             reading.message, item if untouched else reply.wrap(reading.message, reading.info)
         )
         reply.pending.append(payload)
-        held = self._judge_calls and bool(reply.calls or reading.calls)
+        reply.note(reading.blocks)
+        calls = self._judge_calls and reading.calls
+        held = bool(reply.held or calls or reply.by_turns())
         if held:
-            reply.calls.append(payload)
+            reply.held.append(payload)
         texts = {part: reply.plain(part, text) for part, text in reading.texts.items()}
         said = reply.begin() + texts.pop(Part.TEXT, "")
         yield from (Piece((choice, part), text) for part, text in texts.items())
@@ -149,9 +163,11 @@ class Passage:
                 raise UnguardedCall("the reply is not where it was said to be, so none was judged")
             for part, unescape in reply.unescape.items():
                 yield Piece((choice, part), unescape.rest())
-            if reply.calls:
-                yield Piece((choice, Part.CALLS), _calls(reply.calls))
-            for payload in reply.calls:
+            if reply.held and self._judge_calls:
+                yield Piece((choice, Part.CALLS), _calls(reply.held))
+            for part, text in reply.by_turns().items():
+                yield Piece((choice, part), f"\n{text}")
+            for payload in reply.held:
                 yield Piece((choice, Part.TEXT), "", payload)
 
     def give(self, piece: Piece) -> Iterator[tuple[int, Any]]:

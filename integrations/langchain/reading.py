@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +26,18 @@ from guardrail.integrations.langchain.parts import (
     Part,
 )
 
-__all__ = ["Reading", "calls_of", "read"]
+__all__ = ["Block", "Reading", "calls_of", "read"]
 
 _NAME = re.compile("[!-~]*")  # or a number, a signature, a blob: nothing that reads as a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a content block says, and the index under which others are added to it."""
+
+    part: Part
+    index: object
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +48,14 @@ class Reading:
         message: the same message, or a copy without what is withheld.
         info: the generation's own metadata, likewise.
         texts: what it says, by part.
+        blocks: the blocks of its content, in the order they stand.
         calls: whether it has tool calls, or pieces of them.
     """
 
     message: AIMessage
     info: dict[str, Any] | None
     texts: Mapping[Part, str]
+    blocks: Sequence[Block]
     calls: bool
 
 
@@ -70,7 +81,8 @@ def read(message: BaseMessage, info: Mapping[str, Any] | None = None) -> Reading
         metadata["guardrail"] = {"withheld": reader.withheld}
         message = message.model_copy(update=changed)
     calls = reader.calls or bool(message.tool_calls or message.invalid_tool_calls)
-    return Reading(message, kept, {key: "".join(one) for key, one in reader.said.items()}, calls)
+    texts = {key: "".join(one) for key, one in reader.said.items()}
+    return Reading(message, kept, texts, reader.blocks, calls)
 
 
 def calls_of(message: AIMessage) -> str:
@@ -91,21 +103,22 @@ class _Reader:
     """Takes texts down, and notes what had to be withheld."""
 
     said: dict[Part, list[str]] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
     withheld: list[str] = field(default_factory=list)
     calls: bool = False
 
     def content(self, content: str | list[Any]) -> str | list[Any]:
         if isinstance(content, str):
-            self.say(Part.TEXT, content)
+            self.block(content)
             return content
         return [block for block in content if self.block(block)]
 
     def block(self, block: Any) -> bool:
         """Take a content block down; return whether it may stay."""
         if isinstance(block, str):
-            self.say(Part.TEXT, block)
+            self.write(Part.TEXT, None, block)
             return True
-        kind, block = _type(block), _inside(block)
+        index, kind, block = block.get("index"), _type(block), _inside(block)
         if kind in CALLS:
             self.calls = True
         elif kind in SEALED:
@@ -114,9 +127,13 @@ class _Reader:
             part, key = TEXTS.get(kind, (Part.NOTES, None))
             if part is Part.NOTES and kind not in NOTES:
                 return self.withhold(str(kind))
-            self.say(part, *_raw(block.get(key)))
+            self.write(part, index, *_raw(block.get(key)))
             self.notes({name: value for name, value in block.items() if name != key})
         return True
+
+    def write(self, part: Part, index: object, *texts: str) -> None:
+        self.say(part, *texts)
+        self.blocks.append(Block(part, index, "".join(texts)))
 
     def kwargs(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in kwargs.items() if self.kwarg(key, value)}

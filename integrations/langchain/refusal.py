@@ -11,7 +11,7 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from guardrail.types import Action, Outcome
 
-__all__ = ["is_refusal", "refused"]
+__all__ = ["final", "is_final", "is_refusal", "refused"]
 
 # What a refusal keeps of the metadata of the reply whose place it takes.
 _KEPT = ("model_name", "model", "model_provider", "system_fingerprint", "service_tier", "id")
@@ -65,3 +65,15 @@ def is_refusal(message: BaseMessage) -> bool:
     """Whether a message is one of these."""
     note = message.response_metadata.get("guardrail")
     return isinstance(note, dict) and note.get("action") == Action.REPLACE
+
+
+def final(refusal: AIMessage) -> AIMessage:
+    """Return a refusal that ends the agent's run, and says so."""
+    note = {**refusal.response_metadata["guardrail"], "final": True}
+    metadata = {**refusal.response_metadata, "guardrail": note}
+    return refusal.model_copy(update={"response_metadata": metadata})
+
+
+def is_final(message: BaseMessage) -> bool:
+    """Whether a message is one of these."""
+    return is_refusal(message) and message.response_metadata["guardrail"].get("final") is True

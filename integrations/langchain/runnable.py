@@ -18,7 +18,7 @@ from pydantic import ConfigDict
 from guardrail.errors import UnguardedCall
 from guardrail.guard import Guard
 from guardrail.integrations.langchain.binding import refuse_watched
-from guardrail.integrations.langchain.dark import aunseen, unseen, watchers
+from guardrail.integrations.langchain.dark import aunseen, darkened, unseen
 from guardrail.integrations.langchain.outputs import default_wrap, message_of, question_in
 from guardrail.integrations.langchain.passage import Passage, Piece, agated, gated
 
@@ -39,8 +39,10 @@ def guard_runnable(
 ) -> Runnable[Input, Output]:
     """Return the chain with its replies guarded, whole and streamed.
 
-    Nobody's callbacks see the steps inside, for they hold replies that are not judged yet. An error
-    of a step passes if its words do; else it becomes `UnguardedCall`.
+    Nobody's callbacks see the steps inside, for they hold replies that are not judged yet; and a
+    graph inside of it, run by another graph, has no part in that one's stream and memory, so it
+    cannot pause for an answer. An error of a step passes if its words do; else it becomes
+    `UnguardedCall`.
 
     Args:
         chain: puts out a text, an `AIMessage`, or a mapping that holds one of these.
@@ -182,8 +184,10 @@ class GuardedRunnable(RunnableSerializable[Any, Any]):
 
     def _inside(self, config: RunnableConfig) -> RunnableConfig:
         """Return the configuration for the chain: the same, but for who watches."""
-        own = {key: value for key, value in config.items() if key not in ("run_id", "run_name")}
-        return RunnableConfig(**{**own, "callbacks": watchers(self.observers)})  # type: ignore[typeddict-item] # from a RunnableConfig
+        inside = darkened(config, self.observers)
+        inside.pop("run_id", None)
+        inside.pop("run_name", None)
+        return inside
 
     @property
     def InputType(self) -> Any:  # noqa: N802 - LangChain's name

@@ -74,7 +74,8 @@ class ResponseStream(Stream):
     def __init__(self, call: Call, frame: Mapping[str, Any]) -> None:
         self._call = call
         self._strand = Strand(_LANE)
-        self._withheld: set[object] = set()  # places of items that cannot be judged
+        self._withheld: set[int] = set()  # places of items that cannot be judged
+        self._numbers: dict[int, int] = {}  # the places of others, without those
         self._holding: set[object] = set()  # places of items that are held until they are whole
         self._answered = False  # whether there was something that could be
         self._asides: list[dict[str, Any]] = []  # annotations, which wait for the end of the text
@@ -97,7 +98,7 @@ class ResponseStream(Stream):
             return []
         kind = str(data.get("type", ""))
         if kind == "response.output_text.annotation.added":
-            self._asides.append({**_place(data), "annotation": data.get("annotation")})
+            self._asides.append({**self._place(data), "annotation": data.get("annotation")})
             return []
         stem, _, step = kind.rpartition(".")
         if stem in _TEXTS and step == "delta":
@@ -127,7 +128,7 @@ class ResponseStream(Stream):
         if stem in _TEXTS and step == "done":
             return self._text(data, stem, _TEXTS[stem][1])
         if kind in _STATES:
-            return self._strand.piece(_place(data), hold=bool(self._holding))
+            return self._strand.piece(self._place(data), hold=bool(self._holding))
         if data.get("error"):
             failure = safe_error(data)
             return self._failure(failure, failure["error"]["message"])
@@ -146,7 +147,7 @@ class ResponseStream(Stream):
             refuse_lost(given)
         known = known_response(given, self._call)
         self._writer.response = known
-        piece = {**_place(data), "response": known}
+        piece = {**self._place(data), "response": known}
         said = list(spoken(given))
         if not ended and not said:
             return [Piece(None, "", piece)]
@@ -156,11 +157,13 @@ class ResponseStream(Stream):
 
     def _item(self, data: Mapping[str, Any], *, done: bool) -> list[Piece]:
         place, item = data.get("output_index"), known_item(data.get("item"))
-        if item is None or not isinstance(place, int):
+        if not isinstance(place, int):
+            return []
+        if item is None:
             self._withheld.add(place)
             return []
         self._cover(spoken_item(place, item))
-        piece = {**_place(data), "item": item}
+        piece = {**self._place(data), "item": item}
         if item["type"] not in STREAMED_ITEMS:
             self._holding.add(place)
         pieces = self._strand.piece(piece, hold=bool(self._holding))
@@ -173,7 +176,7 @@ class ResponseStream(Stream):
         if part is None:
             return []
         self._cover(spoken_part(_name(data, field), part))
-        return self._strand.piece({**_place(data), "part": part}, hold=bool(self._holding))
+        return self._strand.piece({**self._place(data), "part": part}, hold=bool(self._holding))
 
     def _text(self, data: Mapping[str, Any], stem: str, field: str) -> list[Piece]:
         """Take in more of a text, or the whole of it."""
@@ -184,7 +187,7 @@ class ResponseStream(Stream):
         name = _name(data, _TEXTS[stem][0])
         take = self._strand.add if field == "delta" else self._strand.cover
         take(name, text)
-        piece = {**_place(data), field: text}
+        piece = {**self._place(data), field: text}
         if stem == "response.output_text":
             piece["logprobs"] = spelled(data.get("logprobs"), text) or []
         tool = _TEXTS[stem][0] not in ("content", "summary")
@@ -199,14 +202,18 @@ class ResponseStream(Stream):
         self._asides = []
         return pieces
 
+    def _place(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that say what an event is about, places without a gap."""
+        fields = {name: labelled(data[name]) for name in _PLACE_FIELDS if name in data}
+        place = data.get("output_index")
+        if isinstance(place, int):  # the SDK looks items up in the list of those it was shown
+            shown = place - sum(one < place for one in self._withheld)
+            fields["output_index"] = self._numbers.setdefault(place, shown)
+        return fields
+
     def _cover(self, parts: Iterable[tuple[Any, str]]) -> None:
         for name, text in parts:
             self._strand.cover(name, text)
-
-
-def _place(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that say what an event is about."""
-    return {name: labelled(data[name]) for name in _PLACE_FIELDS if name in data}
 
 
 def _is_index(value: object) -> bool:

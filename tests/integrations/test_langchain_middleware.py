@@ -139,6 +139,39 @@ def test_a_structured_response_is_judged(name: str, text: str, mode: Mode) -> No
     assert text is SAFE or state["messages"][-1].text == FALLBACK
 
 
+def test_a_refusal_ends_an_agent_that_waits_for_a_structure(mode: Mode) -> None:
+    """Where a structure is all that would end an agent, the model is not asked for one for ever."""
+    model = Scripted(says=[structured(BAD)])
+    guard = GuardrailMiddleware(guard_for())
+    agent = create_agent(model, response_format=ToolStrategy(Answer), middleware=[Other(), guard])
+
+    state = agent.invoke(ASK) if mode is Mode.SYNC else asyncio.run(agent.ainvoke(ASK))
+
+    assert state["messages"][-1].text == FALLBACK
+    assert state.get("structured_response") is None
+    assert len(model.asked) == 1
+
+
+def test_a_refusal_leaves_other_middleware_its_turn(mode: Mode) -> None:
+    """Where the agent ends by itself, what others do after the model is done for a refusal, too."""
+    other = Other()
+
+    Agent(cut(BAD), middleware=[other, GuardrailMiddleware(guard_for())]).ask(mode)
+
+    assert other.saw == [FALLBACK]
+
+
+class Other(AgentMiddleware):
+    """Middleware that looks at what the model said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saw: list[str] = []
+
+    def after_model(self, state: Any, runtime: Any) -> None:
+        self.saw.append(str(state["messages"][-1].text))
+
+
 def test_a_safe_reply_out_of_structure_is_an_error_as_ever(mode: Mode) -> None:
     """What LangChain raises for a reply that does not parse it goes on raising."""
     agent = Agent([SAFE], response_format=ProviderStrategy(Answer))

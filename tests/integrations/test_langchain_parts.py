@@ -53,6 +53,16 @@ UNSAFE: Mapping[str, list[AIMessageChunk]] = {
         said([{"type": "text", "text": MARK[:2], "index": 0}]),
         said([{"type": "text", "text": MARK[2:], "index": 0}]),
     ],
+    "text_blocks_by_turns": [
+        *(said([{"type": "text", "text": MARK[n], "index": 0}]) for n in range(2)),
+        said([{"type": "text", "text": "가나", "index": 1}]),
+        said([{"type": "text", "text": MARK[2:], "index": 0}]),
+    ],
+    "thoughts_by_turns": [
+        said([{"type": "reasoning", "reasoning": MARK[:2], "index": "lc_0"}]),
+        said([{"type": "reasoning", "reasoning": "가나", "index": "lc_1"}]),
+        said([{"type": "reasoning", "reasoning": MARK[2:], "index": "lc_0"}]),
+    ],
     "untyped_block": [said([{"text": MARK}])],
     "plain_string_in_a_list": [said(["좋아요. ", MARK])],
     "refusal_block": [said([{"type": "refusal", "refusal": MARK}])],
@@ -196,6 +206,15 @@ def test_what_is_safe_passes_untouched(way: Way) -> None:
 def _plain(one: Any) -> Any:
     """Return an output without the ids of its run."""
     return one.model_copy(update={"id": None}) if isinstance(one, AIMessage) else one
+
+
+def test_blocks_by_turns_come_whole_if_safe() -> None:
+    """They are held until they have all come, and then shown as they came."""
+    parts = [said([{"type": "text", "text": f"{n}. ", "index": n % 2}]) for n in range(9)]
+
+    shown = list(guard_model(scripted(*parts), guard_for()).stream("환불?"))
+
+    assert [one.content for one in shown if one.content] == [one.content for one in parts]
 
 
 def test_tool_calls_can_be_left_alone() -> None:

@@ -46,6 +46,7 @@ from .openai_upstream import (
     chat,
     chat_stream,
     chunk,
+    message_events,
     response_stream,
     sse,
 )
@@ -150,6 +151,22 @@ def call_reply(asked: Asked) -> Said:
     call = {"index": 0, "id": "c", "type": "function", "function": function}
     chunks = [chunk(role="assistant", tool_calls=[call]), chunk(0, "tool_calls")]
     return Said([*map(sse, chunks), sse("[DONE]")])
+
+
+def test_a_message_after_a_withheld_item_is_in_its_place(mode: Mode, guard: Guard) -> None:
+    """The helper of responses finds each item where the events say, with a picture left out."""
+    picture = {"id": "i", "type": "image_generation_call", "status": "completed", "result": "AAAA"}
+    drawn = {"type": "response.output_item.done", "output_index": 0, "item": picture}
+    said = Said(response_stream(drawn, *message_events(SAFE, 1)))
+
+    async def use(client: Any) -> list[Any]:
+        async with entered(client.responses.stream(model="m", input=USER)) as events:
+            return [event async for event in items(events)]
+
+    events = using(mode, lambda _: said, guard, use)
+
+    assert {event.output_index for event in events if hasattr(event, "output_index")} == {0}
+    assert events[-1].response.output_text == SAFE
 
 
 def test_calls_of_tools_are_judged(mode: Mode, guard: Guard) -> None:
@@ -459,6 +476,28 @@ def test_a_cancelled_stream_is_closed() -> None:
 
     with Upstream(endless) as upstream:
         run(Mode.ASYNC, upstream, Guard(StubClassifier("?", delay=0.01)), use)
+
+
+def test_a_stream_that_is_dropped_is_closed_without_a_word() -> None:
+    """What is left half-read and let go of ends with its task, and the event loop has no complaint."""
+    complaints: list[Any] = []
+
+    async def leave(client: Any) -> None:
+        create = client.chat.completions.create
+        async for _ in await create(model="m", messages=MESSAGES, stream=True):
+            break
+
+    async def use(client: Any) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+        await leave(client)
+        async with asyncio.timeout(5):
+            while not upstream.cut.is_set() or len(asyncio.all_tasks()) > 1:
+                await asyncio.sleep(0.01)
+                gc.collect()  # the SDK's streams are in a cycle with what they read from
+
+    with Upstream(endless) as upstream:
+        run(Mode.ASYNC, upstream, Guard(StubClassifier("?", delay=0.001)), use)
+    assert complaints == []
 
 
 def test_a_stream_that_breaks_off_raises(mode: Mode, guard: Guard) -> None:

@@ -1,4 +1,4 @@
-"""The tests of LiteLLM, which pins another openai than the rest: only where it is installed."""
+"""The tests of LiteLLM, which has an environment of its own: only where it is installed."""
 
 from __future__ import annotations
 

@@ -198,3 +198,18 @@ def test_options_that_would_pass_unjudged_replies_are_refused(options: dict[str,
     """A guardrail that would not guard does not start."""
     with pytest.raises(ConfigError, match="unjudged"):
         LiteLLMGuardrail(Guard(StubClassifier()), **options)
+
+
+@pytest.mark.usefixtures("proxy")
+def test_a_proxy_with_assistants_is_refused() -> None:
+    """LiteLLM calls no guardrail for threads, so beside their settings none of ours starts."""
+    from litellm.proxy.proxy_server import proxy_config
+
+    known = dict(proxy_config.get_config_state())
+    settings = {"custom_llm_provider": "openai", "litellm_params": {"api_key": "k"}}
+    proxy_config.update_config_state({**known, "assistant_settings": settings})
+    try:
+        with pytest.raises(ConfigError, match="assistants"):
+            LiteLLMGuardrail(Guard(StubClassifier()))
+    finally:
+        proxy_config.update_config_state(known)

@@ -343,6 +343,40 @@ def test_verified_text_does_not_wait_for_a_stalled_upstream() -> None:
     assert asyncio.run(main()) < 5
 
 
+def test_a_thread_lets_a_verdict_come_before_it_waits_for_a_slow_upstream() -> None:
+    """What comes slowly is shown before upstream is asked for more."""
+    assert any(_shown_in_time() for _ in range(3)), "its patience is short, machines may stall"
+
+
+def _shown_in_time() -> bool:
+    """Whether a text was shown by the time upstream was asked for what follows."""
+    before = ["가나다. ", "라마바사. " * 6]
+    shown: list[str] = []
+    in_time: list[bool] = []
+
+    def chunks() -> Iterator[str]:
+        for chunk in before:
+            yield chunk
+            time.sleep(0.06)  # longer than the thread's patience: upstream is slow
+        yield "끝이에요. " * 20
+        in_time.append(len(shown) == len(before) + 1)
+
+    with Guard(StubClassifier(delay=0.001)).stream(user="q", chunks=chunks()) as guarded:
+        for chunk in guarded:
+            shown += [chunk]
+    return in_time == [True]
+
+
+def test_a_quick_upstream_is_not_held_up_by_a_slow_check() -> None:
+    """A thread's patience is for what comes slowly, and not for every chunk."""
+    source = Source(*["가나다. "] * 100)
+    classifier = Waiting(until=lambda: source.taken == 100)
+    began = time.perf_counter()
+    stream(Guard(classifier), source)
+
+    assert time.perf_counter() - began < 2  # a hundred times its patience are five
+
+
 def test_streams_on_one_guard_do_not_mix() -> None:
     """Many streams at once each show their own text, and only the unsafe ones are cut."""
 
