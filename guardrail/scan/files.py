@@ -51,6 +51,7 @@ class Growing:
             if self._file.tell() < size:
                 raise ConfigError(f"{path} was changed since; --overwrite begins anew")
             self._file.truncate(size)
+            self._file.seek(size)  # it would stay beyond the end, and `commit` tell of that
         except BaseException:
             self._file.close()
             raise

@@ -9,16 +9,17 @@ import csv
 import io
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BufferedReader
 from itertools import filterfalse, islice
 from typing import Any, TypeAlias, TypeVar
 
 from guardrail.errors import ConfigError, MissingExtraError
 from guardrail.evaluation.columns import Record
-from guardrail.evaluation.readers import encoding_of, parsed
+from guardrail.evaluation.readers import encoding_of, parsed, separator_of
 from guardrail.evaluation.rows import BadRow
+from guardrail.scan.cells import records
 from guardrail.scan.sources import Content, Source
 
 __all__ = ["Format", "Raw", "Run", "Unreadable", "format_of"]
@@ -86,6 +87,9 @@ class _Cells(Format):
     def names(self) -> list[str]:
         with _translating(self._source), self._source.opened() as (content, _):
             self._encoding = encoding_of(_bounded(content))
+        with self._text() as (text, _):
+            usual = "\t" if self._source.kind == ".tsv" else ","
+            self._separator = separator_of(text.readline(_LONGEST), usual)
         with self._opened() as (rows, _):
             first: Any = next(rows, [])
         if _is_bad(first):
@@ -101,21 +105,18 @@ class _Cells(Format):
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Iterator[Any], BufferedReader]]:
-        with (
-            _translating(self._source),
-            self._source.opened() as (content, file),
-            closing(self._cells(content)) as rows,
-        ):
-            yield rows, file
-
-    def _cells(self, content: Content) -> Generator[Any, None, None]:
         csv.field_size_limit(_LONGEST)
-        text = io.TextIOWrapper(content, self._encoding, errors="surrogateescape", newline="")
-        rows = csv.reader(text, delimiter="\t" if self._source.kind == ".tsv" else ",")
-        try:
-            yield from filter(None, iter(lambda: _next_row(rows), None))
-        finally:
-            text.detach()  # who opened the file closes it
+        with self._text() as (text, file):
+            yield records(text, self._separator), file
+
+    @contextmanager
+    def _text(self) -> Iterator[tuple[io.TextIOWrapper, BufferedReader]]:
+        with _translating(self._source), self._source.opened() as (content, file):
+            text = io.TextIOWrapper(content, self._encoding, "surrogateescape", newline="")
+            try:
+                yield text, file
+            finally:
+                text.detach()  # who opened the file closes it
 
 
 class _Groups(Format):
@@ -176,24 +177,26 @@ def _bounded(content: Content) -> Iterator[bytes]:
 
 
 def _cut(records: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Yield the records, so many at a time that they are neither too many nor too large."""
+    """Yield the records, so many at a time that they are neither too many nor too large.
+
+    Those before an error come before it.
+    """
     run: list[T] = []
     weight = 0
-    for record in records:
-        run.append(record)
-        weight += size(record)
-        if len(run) >= _ROWS or weight >= _BYTES:
-            yield run
-            run, weight = [], 0
+    failed: Exception | None = None
+    try:
+        for record in records:
+            run.append(record)
+            weight += size(record)
+            if len(run) >= _ROWS or weight >= _BYTES:
+                yield run
+                run, weight = [], 0
+    except Exception as error:
+        failed = error
     if run:
         yield run
-
-
-def _next_row(rows: Iterator[list[str]]) -> list[str] | BadRow | None:
-    try:
-        return next(rows, None)
-    except csv.Error as error:
-        return BadRow(f"not CSV: {error}")
+    if failed is not None:
+        raise failed
 
 
 @contextmanager
@@ -216,7 +219,7 @@ def _translating(source: Source) -> Iterator[None]:
     """Tell a broken file, which is set aside, from a disk or a right that fails."""
     try:
         yield
-    except (EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, UnicodeDecodeError) as error:
         raise Unreadable(str(error)) from error
     except OSError as error:
         if error.errno is None:  # the libraries' own, about what the file holds

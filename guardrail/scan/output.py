@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from guardrail.scan.files import Growing, refuse_written, write_whole
 from guardrail.scan.findings import Form
 from guardrail.scan.judging import Result, Tally
 from guardrail.scan.pieces import Place
-from guardrail.scan.sinks import Sink, sink_of
+from guardrail.scan.sinks import Sink, part_of, sink_of
 
 __all__ = ["Names", "Output", "State", "names_of", "stored", "wipe"]
 
@@ -38,12 +39,33 @@ class Names:
         manifest: what was scanned, with what, and how far it is.
         bad: the records that were set aside.
         summary: counts; there once all is done.
+        part: what the file is called until it is complete; a folder has no such name.
     """
 
     found: Path
     manifest: Path
     bad: Path
     summary: Path
+    part: Path | None = None
+
+    @property
+    def beside(self) -> list[Path]:
+        """All files but `found` and the manifest, which says whose they are."""
+        return [path for path in (self.part, self.bad, self.summary) if path is not None]
+
+    def refuse_as_input(self, paths: Iterable[Path]) -> None:
+        """Raise if one of these files would be written, or removed.
+
+        Raises:
+            ConfigError: one would.
+        """
+        written = [path.resolve() for path in (self.found, self.manifest, *self.beside)]
+        for path in paths:
+            if any(path.resolve().is_relative_to(one) for one in written):
+                raise ConfigError(
+                    f"{str(path)!r} is scanned, and results would be written over it; name "
+                    "another place for them"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +92,8 @@ class State:
 def names_of(out: Path, form: Form) -> Names:
     """Return where results go."""
     if form is Form.JSONL:
-        beside = [out.with_name(f"{out.stem}.{name}") for name in _BESIDE]
-        return Names(out, *beside)
+        manifest, bad, summary = (out.with_name(f"{out.stem}.{name}") for name in _BESIDE)
+        return Names(out, manifest, bad, summary, part_of(out))
     return Names(out, *(out / f"_{name}" for name in _BESIDE))
 
 
@@ -87,7 +109,9 @@ def stored(names: Names, identity: dict[str, Any]) -> State | None:
         _refuse_foreign(names)
         return None
     except ValueError:
-        raise ConfigError(f"{names.manifest}: not a manifest; --overwrite begins anew") from None
+        said = None
+    if not isinstance(said, dict):
+        raise ConfigError(f"{names.manifest}: not a manifest; --overwrite begins anew")
     if said.get("version") != _VERSION:
         raise ConfigError(f"{names.manifest}: of another version; --overwrite begins anew")
     _refuse_other(names, said["identity"], identity)
@@ -103,15 +127,15 @@ def wipe(names: Names) -> None:
         ConfigError: what is there is no scan's.
     """
     refuse_written(names.bad)
+    if not names.manifest.exists():
+        _refuse_foreign_folder(names)
+        _refuse_foreign_beside(names)
     if names.found.is_dir():
-        if not names.manifest.exists():
-            _refuse_foreign(names)
         for part in names.found.glob("part-*.parquet"):
             part.unlink()
     else:
         names.found.unlink(missing_ok=True)
-        names.found.with_name(f"{names.found.name}.part").unlink(missing_ok=True)
-    for path in (names.manifest, names.bad, names.summary):
+    for path in (*names.beside, names.manifest):  # which says until the end that all is a scan's
         path.unlink(missing_ok=True)
 
 
@@ -210,18 +234,33 @@ class Output:
 
 
 def _refuse_foreign(names: Names) -> None:
+    _refuse_foreign_folder(names)
+    _refuse_foreign_beside(names)
+    if names.found.is_file():
+        raise ConfigError(f"{names.found} exists, and is no scan's; --overwrite replaces it")
+
+
+def _refuse_foreign_folder(names: Names) -> None:
     found = names.found
     if found.is_dir() and any(map(_is_foreign, found.iterdir())):
         raise ConfigError(
             f"{found} holds something else than a scan's results; name another folder"
         )
-    if found.is_file():
-        raise ConfigError(f"{found} exists, and is no scan's; --overwrite replaces it")
+
+
+def _refuse_foreign_beside(names: Names) -> None:
+    for path in names.beside:
+        if path.exists() and not _is_begun(path):
+            raise ConfigError(f"{path} exists, and is no scan's; move it, or name another place")
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether a file is none that a scan leaves which is killed before its manifest is there."""
-    return path.name != f"_{_BAD}" and not path.name.startswith(".")
+    return not (path.name.startswith(".") or (path.name == f"_{_BAD}" and _is_begun(path)))
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether a file is such as a scan leaves that is killed before its manifest is there."""
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _refuse_other(names: Names, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from guardrail.evaluation.columns import Columns
 from guardrail.policy import Policy
 from guardrail.scan.engines import SHARD_ROWS, Engine
 from guardrail.scan.judging import Job, Result, Results
-from guardrail.scan.output import Output, State, names_of, stored, wipe
+from guardrail.scan.output import Names, Output, State, names_of, stored, wipe
 from guardrail.scan.pieces import Place, Reading, survey
 from guardrail.scan.sinks import form_of
 from guardrail.scan.sources import sources
@@ -93,14 +93,14 @@ def scan(
     """
     out = Path(out)
     form = form_of(out)
-    readings = _surveyed(Path(place), out, columns or Columns())
+    names = names_of(out, form)
+    readings = _surveyed(Path(place), names, columns or Columns())
     job = Job(
         (classifier or ClassifierConfig()).model_dump_json(),
         (policy or Policy()).model_dump_json(),
         form,
         keep_text,
     )
-    names = names_of(out, form)
     try:
         if overwrite:
             wipe(names)
@@ -134,10 +134,14 @@ def _judged(
     return summary
 
 
-def _surveyed(place: Path, out: Path, columns: Columns) -> list[Reading]:
-    if out.resolve().is_relative_to(place.resolve()):
-        raise ConfigError(f"{str(out)!r} lies in what is scanned; name a place outside of it")
-    readings = [survey(source, columns) for source in sources(place)]
+def _surveyed(place: Path, names: Names, columns: Columns) -> list[Reading]:
+    if names.found.resolve().is_relative_to(place.resolve()):
+        raise ConfigError(
+            f"{str(names.found)!r} lies in what is scanned; name a place outside of it"
+        )
+    found = sources(place)
+    names.refuse_as_input(source.path for source in found)
+    readings = [survey(source, columns) for source in found]
     if all(reading.fault for reading in readings):
         first = readings[0]
         raise ConfigError(f"cannot read {str(first.source.path)!r}: {first.fault}")

@@ -11,7 +11,7 @@ from guardrail.scan.files import Growing, replace, write_whole
 from guardrail.scan.findings import Form
 from guardrail.types import Category
 
-__all__ = ["Sink", "form_of", "sink_of"]
+__all__ = ["Sink", "form_of", "part_of", "sink_of"]
 
 
 class Sink(ABC):
@@ -46,7 +46,7 @@ class _Lines(Sink):
 
     def __init__(self, path: Path, mark: int) -> None:
         self._path = path
-        self._part = path.with_name(f"{path.name}.part")
+        self._part = part_of(path)
         is_complete = path.exists() and not self._part.exists()
         self._file = Growing(path if is_complete and mark else self._part, mark)
 
@@ -111,6 +111,11 @@ def form_of(out: Path) -> Form:
         _arrow()
         return Form.PARQUET
     raise ConfigError(f"{out}: a file ends in .jsonl; a folder of Parquet files in nothing")
+
+
+def part_of(out: Path) -> Path:
+    """Return what a file of findings is called until it is complete."""
+    return out.with_name(f"{out.name}.part")
 
 
 def sink_of(form: Form, out: Path, mark: int) -> Sink:

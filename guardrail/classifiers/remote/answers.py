@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -110,8 +110,7 @@ class Answers:
                 f"neither {self.labels[0]!r} nor {self.labels[1]!r} is among the most probable "
                 f"answers {list(tokens)[:5]}; is it the model that the prompt belongs to?"
             )
-        # A label that is not listed is at most as probable as the last that is.
-        bound = min(tokens.values())
+        bound = _most_of_another(tokens.values())
         safe, unsafe = (bound if value is None else value for value in found)
         supposed = math.exp(bound) if None in found else 0.0
         reading = Reading(safe, unsafe, supposed)
@@ -121,6 +120,15 @@ class Answers:
                 "log-probabilities of the model"
             )
         return reading
+
+
+def _most_of_another(listed: Collection[float]) -> float:
+    """Return the log-probability that a token which is not listed has at most.
+
+    It is no more probable than the last that is, nor than all that the listed ones leave.
+    """
+    rest = 1 - sum(math.exp(min(value, 0.0)) for value in listed)
+    return min(*listed, math.log(rest) if rest > 0 else -math.inf)
 
 
 def _parsed(content: bytes) -> _Answer:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from circuitbreaker import CircuitBreaker  # type: ignore[import-untyped]  # it ships no types
 
+from guardrail.classifiers.remote.failures import CutShort
 from guardrail.errors import ClassifierError, ClassifierTimeout, ClassifierUnavailable
 
 __all__ = ["Circuit"]
@@ -53,6 +54,8 @@ class Circuit:
         self._trying = self._trying or trial
         try:
             yield
+        except CutShort:
+            raise
         except (ClassifierTimeout, ClassifierUnavailable) as error:
             self._failed(error)
             raise

@@ -86,12 +86,11 @@ class Remote(Labelled[Prompt]):
         labels: tuple[str, str] = ("safe", "unsafe"),
         render: Render = render,
     ) -> None:
-        super().__init__(taxonomy=taxonomy, threshold=threshold, min_label_mass=min_label_mass)
-        safe, unsafe = labels
-        if safe == unsafe:
-            raise ConfigError(f"both labels are {safe!r}; they must differ")
+        super().__init__(
+            taxonomy=taxonomy, threshold=threshold, min_label_mass=min_label_mass, labels=labels
+        )
         self._base_url, self._api_key = _checked_url(base_url), _checked_key(api_key)
-        self._answers = Answers(model, (safe, unsafe))
+        self._answers = Answers(model, self._labels)
         self._writing = _writing(mode, tokenizer, template)
         self._render = render
         self._context_tokens = context_tokens
@@ -204,6 +203,8 @@ def _checked_key(api_key: str | None) -> str | None:
             f"api_key is of type {type(api_key).__name__}, not str; an environment variable that "
             "reads as a number needs quotes inside"
         )
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise ConfigError("api_key holds what no header can: a line break, or more than ASCII")
     return api_key
 
 

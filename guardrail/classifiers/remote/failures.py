@@ -1,4 +1,4 @@
-"""What the openai library raises, as the one error that says what to do.
+"""What the HTTP library raises, as the one error that says what to do.
 
 A server that is down raises `ClassifierUnavailable` or `ClassifierTimeout`: another classifier may
 answer in its place, and after some of them the circuit opens. A server that answers, but not with
@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import ssl
 from email.utils import parsedate_to_datetime
+from functools import cache
+from importlib import import_module
 from time import time
+from typing import Any
 
 import openai
 
@@ -22,7 +25,7 @@ from guardrail.errors import (
     causes,
 )
 
-__all__ = ["AnswerTooLong", "Passing", "may_pass", "translated"]
+__all__ = ["AnswerTooLong", "CutShort", "Passing", "http", "may_pass", "translated"]
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _ABOUT_THE_TEXT = frozenset({400, 413, 422})
@@ -46,8 +49,18 @@ class Passing(ClassifierUnavailable):
         super().__init__(message)
 
 
+class CutShort(ClassifierTimeout):
+    """A request was given less time than a server may take: that says nothing about the server."""
+
+
 class AnswerTooLong(Exception):
     """The answer is longer than any that this client asks for."""
+
+
+@cache
+def http() -> Any:
+    """Return the HTTP library that this openai is made with: httpx, or httpx2 from 3.0 on."""
+    return import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 
 
 def may_pass(error: BaseException) -> bool:
@@ -57,10 +70,10 @@ def may_pass(error: BaseException) -> bool:
 
 def translated(error: Exception) -> ClassifierError:
     """Return what to raise for an error of the library."""
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, http().TimeoutException):
         return ClassifierTimeout("the server did not answer in time")
-    if isinstance(error, openai.APIStatusError):
-        return _refused(error)
+    if isinstance(error, http().HTTPStatusError):
+        return _refused(error.response)
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ClassifierUnavailable(
@@ -72,22 +85,22 @@ def translated(error: Exception) -> ClassifierError:
     return Passing(f"the server cannot be reached: {_first_line(causes(error)[0])}")
 
 
-def _refused(error: openai.APIStatusError) -> ClassifierError:
-    status = error.status_code  # and no more: what a server says may quote the text it was sent
+def _refused(response: Any) -> ClassifierError:
+    status = response.status_code  # and no more: what a server says may quote the text it was sent
     if status in _ABOUT_THE_TEXT:
         return ClassifierProtocolError(
             f"the server refused the prompt with {status}; if it is too long, lower context_tokens"
         )
     if status in _PASSING:
-        return Passing(f"the server answered {status}", _retry_after(error))
+        return Passing(f"the server answered {status}", _retry_after(response))
     return ClassifierUnavailable(
         f"the server answered {status}; {_ADVICE.get(status, 'check base_url')}"
     )
 
 
-def _retry_after(error: openai.APIStatusError) -> float | None:
+def _retry_after(response: Any) -> float | None:
     """Return the seconds that the server asks to wait, from its header's number or date."""
-    header = error.response.headers.get("retry-after", "")
+    header = response.headers.get("retry-after", "")
     try:
         return max(0.0, float(header))
     except ValueError:

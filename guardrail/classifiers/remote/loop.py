@@ -20,6 +20,7 @@ __all__ = ["OwnLoop"]
 T = TypeVar("T")
 
 _CLOSING_S = 5.0
+_CLOSED = "this classifier is closed; make a new one"
 
 
 class OwnLoop:
@@ -37,15 +38,24 @@ class OwnLoop:
         self._closed = False
 
     def submit(self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Future[T]:
-        """Begin work; cancelling the future cancels it.
+        """Begin work; cancelling the future cancels it, and closing this fails it.
 
         Raises:
             ClassifierUnavailable: this is closed.
         """
         with self._lock:
             if self._closed:
-                raise ClassifierUnavailable("this classifier is closed; make a new one")
-            return asyncio.run_coroutine_threadsafe(work(*args), self._running())
+                raise ClassifierUnavailable(_CLOSED)
+            return asyncio.run_coroutine_threadsafe(self._told(work(*args)), self._running())
+
+    async def _told(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do work; who waits for it is told of a close, which else looked like his own leave."""
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._closed:
+                raise ClassifierUnavailable(_CLOSED) from None
+            raise
 
     def close(self, last: Callable[[], Awaitable[None]]) -> None:
         """Cancel what is under way, do one last thing, and end the thread."""

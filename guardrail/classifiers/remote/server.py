@@ -1,16 +1,19 @@
-"""One request to an OpenAI-compatible server, with the openai library of either major version."""
+"""One request to an OpenAI-compatible server, with the openai library's HTTP client.
+
+Not with the library's own way to ask, which makes a request a third dearer for retries, models of
+the answer and headers that are not wanted here.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 import openai
 
 from guardrail.classifiers.remote.answers import Answered, Answers
-from guardrail.classifiers.remote.failures import AnswerTooLong, translated
+from guardrail.classifiers.remote.failures import AnswerTooLong, http, translated
 from guardrail.classifiers.remote.writing import Prompt
 
 __all__ = ["Server"]
@@ -18,7 +21,6 @@ __all__ = ["Server"]
 _TOP = 20  # log-probabilities asked for: the most that the API allows
 _MOST_BYTES = 1 << 20  # an answer has some 4 kB
 _KEEP_S = 4.0  # servers drop idle connections after 5 s; asking at that moment would fail
-_NOT_OURS = ("openai-organization", "openai-project")  # which openai's variables may set
 
 
 class Server:
@@ -45,14 +47,7 @@ class Server:
     ) -> None:
         self.name = f"the server at {base_url}"
         self._answers = answers
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url,
-            api_key=api_key or "none",  # else the library sends what OPENAI_API_KEY holds
-            timeout=timeout,
-            max_retries=0,
-            default_headers={"accept-encoding": "identity"},
-            http_client=_http_client(connections),
-        )
+        self._client = _client(base_url, api_key, connections, timeout)
         self._path = "/chat/completions" if chat else "/completions"
         self._body = {"model": answers.model, "max_tokens": 1, "temperature": 0} | (
             {"logprobs": True, "top_logprobs": _TOP} if chat else {"logprobs": _TOP}
@@ -64,40 +59,33 @@ class Server:
         Raises:
             ClassifierError: it does not, or something else than a label.
         """
-        body = {**self._body, **prompt.body}
+        body = json.dumps({**self._body, **prompt.body}).encode()
         try:
-            # The library's own way to ask without its models of the answer, which we read anew.
-            response = await self._client.post(self._path, cast_to=_http().Response, body=body)
-        except (openai.APIError, AnswerTooLong) as error:
+            response = await self._client.post(self._path, content=body)
+            response.raise_for_status()
+        except Exception as error:  # the library's, TLS's, the system's: no answer has come
             raise translated(error) from error
         return self._answers.read(response.content, prompt)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.close()
+        await self._client.aclose()
 
 
-def _http_client(connections: int) -> Any:
+def _client(base_url: str, api_key: str | None, connections: int, timeout: float) -> Any:
+    key = {"authorization": f"Bearer {api_key}"} if api_key else {}
     return openai.DefaultAsyncHttpxClient(
+        base_url=base_url,
+        headers={"content-type": "application/json", "accept-encoding": "identity", **key},
+        timeout=timeout,
         follow_redirects=False,  # texts go where they are meant to go, or nowhere
-        event_hooks={"request": [_without_foreign_headers], "response": [_bounded]},
-        limits=_http().Limits(
+        event_hooks={"response": [_bounded]},
+        limits=http().Limits(
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEP_S,
         ),
     )
-
-
-@cache
-def _http() -> Any:
-    """Return the HTTP library that this openai is made with: httpx, or httpx2 from 3.0 on."""
-    return import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
-
-
-async def _without_foreign_headers(request: Any) -> None:
-    for header in _NOT_OURS:
-        request.headers.pop(header, None)
 
 
 async def _bounded(response: Any) -> None:
@@ -108,7 +96,7 @@ async def _bounded(response: Any) -> None:
 
 
 def _bounded_stream(stream: Any) -> Any:
-    class Bounded(_http().AsyncByteStream):  # type: ignore[misc]  # httpx's, or httpx2's
+    class Bounded(http().AsyncByteStream):  # type: ignore[misc]  # httpx's, or httpx2's
         async def __aiter__(self) -> AsyncIterator[bytes]:
             size = 0
             async for chunk in stream:

@@ -10,6 +10,7 @@ All of it runs on the session's own loop, so nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from tenacity.wait import wait_random_exponential
 
 from guardrail.classifiers.labelled import Reading
 from guardrail.classifiers.remote.circuit import Circuit
-from guardrail.classifiers.remote.failures import may_pass
+from guardrail.classifiers.remote.failures import CutShort, may_pass
 from guardrail.classifiers.remote.loop import OwnLoop
 from guardrail.classifiers.remote.server import Server
 from guardrail.classifiers.remote.writing import Prompt
@@ -30,6 +31,7 @@ from guardrail.errors import ClassifierTimeout, ClassifierUnavailable
 
 __all__ = ["Limits", "Session", "Stats"]
 
+_MOST = 0.9  # of its patience, below which a request has been cut short
 _backoff = wait_random_exponential(multiplier=0.1, max=2.0)
 
 
@@ -52,6 +54,19 @@ class Limits:
     queue: int
     failures: int
     rest: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The time of a call.
+
+    Args:
+        until: when its answers must be there.
+        patience: seconds that a request would have had at its beginning.
+    """
+
+    until: float
+    patience: float
 
 
 @dataclass(slots=True)
@@ -90,6 +105,7 @@ class Session:
         self._places = asyncio.Semaphore(limits.concurrency)
         self._circuit = Circuit(server.name, failures=limits.failures, rest=limits.rest)
         self._calls = 0
+        self._answered = -math.inf
 
     @property
     def circuit_open(self) -> bool:
@@ -121,49 +137,50 @@ class Session:
                 "it can do more at once, or queue"
             )
         self._calls += 1
+        patience = min(self._limits.timeout, until - time.monotonic())
         try:
-            return await self._ask_in_turn(prompts, until)
+            return await self._ask_in_turn(prompts, _Span(until, patience))
         finally:
             self._calls -= 1
 
-    async def _ask_in_turn(self, prompts: Sequence[Prompt], until: float) -> list[Reading]:
+    async def _ask_in_turn(self, prompts: Sequence[Prompt], span: _Span) -> list[Reading]:
         """Ask all, a few at a time, so that one call of many leaves others their turn."""
         if len(prompts) == 1:
-            return [await self._ask(prompts[0], until)]
+            return [await self._ask(prompts[0], span)]
         readings: dict[int, Reading] = {}
         left = iter(enumerate(prompts))
         workers = min(len(prompts), self._limits.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
-                    group.create_task(self._ask_next(left, readings, until))
+                    group.create_task(self._ask_next(left, readings, span))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return [readings[place] for place in range(len(prompts))]
 
     async def _ask_next(
-        self, left: Iterator[tuple[int, Prompt]], readings: dict[int, Reading], until: float
+        self, left: Iterator[tuple[int, Prompt]], readings: dict[int, Reading], span: _Span
     ) -> None:
         for place, prompt in left:
-            readings[place] = await self._ask(prompt, until)
+            readings[place] = await self._ask(prompt, span)
 
-    async def _ask(self, prompt: Prompt, until: float) -> Reading:
+    async def _ask(self, prompt: Prompt, span: _Span) -> Reading:
         retrying = AsyncRetrying(
             sleep=asyncio.sleep,
             retry=retry_if_exception(may_pass),
             wait=_wait,
             stop=stop_after_attempt(self._limits.max_retries + 1)
-            | stop_before_delay(until - time.monotonic()),
+            | stop_before_delay(span.until - time.monotonic()),
             reraise=True,
         )
-        reading: Reading = await retrying(self._attempt, prompt, until)
+        reading: Reading = await retrying(self._attempt, prompt, span)
         return reading
 
-    async def _attempt(self, prompt: Prompt, until: float) -> Reading:
-        await self._wait_for_place(until)
+    async def _attempt(self, prompt: Prompt, span: _Span) -> Reading:
+        await self._wait_for_place(span.until)
         try:
             with self._circuit.watching():
-                return await self._request(prompt, until)
+                return await self._request(prompt, span)
         finally:
             self._places.release()
 
@@ -177,18 +194,25 @@ class Session:
                 "no time"
             ) from None
 
-    async def _request(self, prompt: Prompt, until: float) -> Reading:
+    async def _request(self, prompt: Prompt, span: _Span) -> Reading:
         self.stats.requests += 1
-        seconds = min(self._limits.timeout, until - time.monotonic())
+        seconds = min(self._limits.timeout, span.until - time.monotonic())
         try:
             async with asyncio.timeout(seconds):
                 answered = await self._server.ask(prompt)
         except TimeoutError:
-            raise ClassifierTimeout(f"{self._server.name} did not answer in time") from None
+            kind = CutShort if self._is_short(seconds, span) else ClassifierTimeout
+            raise kind(f"{self._server.name} did not answer in time") from None
+        self._answered = time.monotonic()
         self.stats.answers += 1
         self.stats.prompt_tokens += answered.prompt_tokens
         self.stats.cached_tokens += answered.cached_tokens
         return answered.reading
+
+    def _is_short(self, seconds: float, span: _Span) -> bool:
+        """Whether a request had lost its time to others, and others had their answers."""
+        silence = time.monotonic() - self._answered
+        return seconds < _MOST * span.patience and silence < self._limits.timeout
 
 
 def _wait(state: RetryCallState) -> float:

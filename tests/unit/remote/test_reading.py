@@ -50,6 +50,14 @@ def test_a_missing_safe_label_leaves_the_reply_unsafe() -> None:
     assert reading.score == pytest.approx(0.8 / 0.9)
 
 
+def test_a_missing_label_is_at_most_what_is_left() -> None:
+    """Where few tokens are listed, the last of them says little."""
+    reading = ANSWERS.read(body(unsafe=0.6, Unsafe=0.3), PROMPT).reading
+
+    assert reading.score == pytest.approx(0.6 / 0.7)
+    assert ANSWERS.read(body(safe=1.0), PROMPT).reading.score == pytest.approx(0.0, abs=1e-9)
+
+
 def test_what_was_read_before_is_counted() -> None:
     """The server's own counts are kept."""
     usage = {"prompt_tokens": 900, "prompt_tokens_details": {"cached_tokens": 700}}

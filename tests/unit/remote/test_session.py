@@ -176,6 +176,21 @@ def test_hanging_counts_as_failing(mode: Mode) -> None:
         assert eventually(lambda: classifier.circuit_open)
 
 
+def test_a_burst_says_nothing_about_the_server(mode: Mode) -> None:
+    """Calls that lose their time to others fail, and the server, which answers, is not blamed."""
+    from guardrail import Policy
+
+    settings = {"concurrency": 2, "failures": 1, "timeout": 5.0}
+    with remote(answering(GOOD, delay=0.2), **settings) as (classifier, _):
+        guard, crowd = Guard(classifier, Policy(timeout=1.1)), ThreadPoolExecutor(20)
+        with crowd:
+            outcomes = list(crowd.map(lambda _: mode.check(guard, "a"), range(20)))
+
+        assert not classifier.circuit_open
+    assert {type(outcome.error) for outcome in outcomes} >= {type(None)}
+    assert any(isinstance(outcome.error, ClassifierTimeout) for outcome in outcomes)
+
+
 def test_leaving_says_nothing_about_the_server() -> None:
     """A caller that leaves neither opens the circuit nor closes it."""
 
@@ -359,7 +374,7 @@ def test_sync_calls_work_inside_a_running_loop() -> None:
         assert not asyncio.run(cell(classifier))
 
 
-def test_closing_ends_what_is_under_way() -> None:
+def test_closing_ends_what_is_under_way(mode: Mode) -> None:
     """A call in flight fails when the classifier is closed, and so do later ones."""
 
     def hang(connection: Connection) -> None:
@@ -368,11 +383,12 @@ def test_closing_ends_what_is_under_way() -> None:
 
     with remote(hang, timeout=30.0) as (classifier, server):
         with ThreadPoolExecutor(1) as threads:
-            call = threads.submit(classifier.classify, CASE)
+            call = threads.submit(mode.check, Guard(classifier), "안녕하세요")
             assert eventually(lambda: bool(server.requests))
             classifier.close()
-            with pytest.raises(BaseException):  # noqa: B017, PT011 - cancelled, whatever it is called
-                call.result(2)
+            error = call.result(2).error
+        assert isinstance(error, ClassifierUnavailable)
+        assert "closed" in str(error)
         assert eventually(lambda: server.open == 0)
         with pytest.raises(ClassifierUnavailable, match="closed"):
             classifier.classify(CASE)
@@ -434,6 +450,8 @@ def test_a_forked_process_has_its_own_connections() -> None:
         {"failures": 0},
         {"labels": ("safe", "safe")},
         {"api_key": 123},
+        {"api_key": "k-123\n"},
+        {"api_key": "키"},
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:

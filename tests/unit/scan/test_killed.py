@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from guardrail import Policy
 from guardrail.config import ClassifierConfig
 from guardrail.errors import ClassifierUnavailable, ConfigError
 from guardrail.evaluation.columns import Columns
+from guardrail.scan.files import Growing
 
 from .helpers import bad, found, judge, lines, turns, write
 
@@ -117,6 +119,16 @@ def test_random_kills_change_nothing(
 
         assert found(folder / out) == found(folder / f"whole-{out}")
         assert bad(folder / out) == bad(folder / f"whole-{out}")
+
+
+def test_what_is_sure_is_there(tmp_path: Path) -> None:
+    """A file that was cut back is as long as it says, also when nothing is added to it."""
+    path = tmp_path / "out.jsonl.part"
+    path.write_bytes(b"x" * 1000)
+    with closing(Growing(path, 600)) as growing:
+        sure = growing.commit()
+
+    assert (sure, path.stat().st_size) == (600, 600)
 
 
 def test_what_was_judged_is_not_judged_again(tmp_path: Path) -> None:

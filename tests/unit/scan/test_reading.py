@@ -110,14 +110,6 @@ def test_cells_that_are_too_many_are_no_row(tmp_path: Path) -> None:
     assert bad(tmp_path / "out.jsonl") == [("in.csv", 2, "more cells than the header has")]
 
 
-def test_korean_excel_is_read(tmp_path: Path) -> None:
-    """It writes CP949."""
-    (tmp_path / "in.csv").write_bytes("질문,답변\n안녕,BAD 반가워요\n".encode("cp949"))
-    judge(tmp_path / "in.csv", tmp_path / "out.jsonl", keep_text=True)
-
-    assert found(tmp_path / "out.jsonl")[0]["text"] == "BAD 반가워요"
-
-
 def test_one_broken_character_does_not_change_the_encoding(tmp_path: Path) -> None:
     """The file stays UTF-8, and only that row is set aside."""
     rows = [f"질문 {n},대답 {n}".encode() for n in range(50)]
@@ -130,14 +122,51 @@ def test_one_broken_character_does_not_change_the_encoding(tmp_path: Path) -> No
     assert len(found(tmp_path / "out.jsonl")) == 49
 
 
-def test_a_quote_that_is_never_closed_ends(tmp_path: Path) -> None:
-    """After 16 MiB, and what comes then is read."""
-    rows = b"q,a\n" * ((4 << 20) + 100)
-    (tmp_path / "in.csv").write_bytes(b'user,assistant\nq,a\nq,"a\n' + rows)
-    summary = judge(tmp_path / "in.csv", tmp_path / "out")
+@pytest.mark.parametrize(
+    "rest",
+    [b"q,a\nq,a\n", b'q,a\n"q","a"\n', b'q,a\nq,"a\nb"\n', b'q,a\n"q" ,"b "c" d"\n'],
+    ids=["none", "a good one", "a good one over lines", "a loose one"],
+)
+def test_a_quote_that_is_never_closed_costs_its_line(tmp_path: Path, rest: bytes) -> None:
+    """Whatever quotes come after it."""
+    (tmp_path / "in.csv").write_bytes(b'user,assistant\nq,a\nq,"a\n' + rest)
+    judge(tmp_path / "in.csv", tmp_path / "out.jsonl")
 
-    assert list(summary.set_aside) == ["not CSV: field larger than field limit (16777216)"]
-    assert rows_of(tmp_path / "out")[:3] == [1, 3, 4]
+    assert bad(tmp_path / "out.jsonl") == [("in.csv", 2, "not CSV: a quote is not closed")]
+    assert rows_of(tmp_path / "out.jsonl") == [1, 3, 4]
+
+
+def test_a_quote_that_is_never_closed_is_no_danger(tmp_path: Path) -> None:
+    """No more than 16 MiB are taken for one cell, and all of them are read again."""
+    rows = b"q,%s\n" % (b"a" * 2000) * (9 << 10)
+    (tmp_path / "in.csv").write_bytes(b'user,assistant\nq,a\nq,"a\n' + rows)
+    summary = judge(tmp_path / "in.csv", tmp_path / "out.jsonl")
+
+    assert summary.set_aside == {"not CSV: a quote is not closed": 1}
+    assert summary.turns == 1 + (9 << 10)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp949"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_whatever_excel_saves_is_read(tmp_path: Path, encoding: str, separator: str) -> None:
+    """It separates cells as the country does, and encodes as the menu says."""
+    rows = f"질문{separator}답변\n안녕{separator}BAD 반가워요\n"
+    (tmp_path / "in.csv").write_bytes(rows.encode(encoding))
+    judge(tmp_path / "in.csv", tmp_path / "out.jsonl", keep_text=True)
+
+    (row,) = found(tmp_path / "out.jsonl")
+    assert (row["user"], row["text"]) == ("안녕", "BAD 반가워요")
+
+
+def test_rows_before_a_break_are_judged(tmp_path: Path) -> None:
+    """However few: those that can be unpacked."""
+    whole = gzip.compress(GOOD * 100, mtime=0)
+    path = tmp_path / "in.jsonl.gz"
+    path.write_bytes(whole[:-8])  # all of the rows, and no checksum
+    judge(path, tmp_path / "out.jsonl")
+
+    assert rows_of(tmp_path / "out.jsonl") == list(range(1, 101))
+    assert [row for _, row, _ in bad(tmp_path / "out.jsonl")] == [101]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl.gz"])

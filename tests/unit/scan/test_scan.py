@@ -65,6 +65,40 @@ def test_messages_are_judged_by_their_last_turn(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("silent", [{"content": None}, {"content": ""}, {}])
+def test_a_tools_call_is_no_turn(tmp_path: Path, silent: dict[str, None]) -> None:
+    """It says nothing: the reply after it is judged with the question before it."""
+    said = [
+        {"role": "developer", "content": "넌 봇"},
+        {"role": "user", "content": "날씨는?"},
+        {"role": "assistant", "tool_calls": [{"id": "1"}], **silent},
+        {"role": "tool", "content": "맑음"},
+        {"role": "assistant", "content": "BAD"},
+    ]
+    path = write(tmp_path / "in.jsonl", [{"messages": said}])
+    judge(path, tmp_path / "out.jsonl", keep_text=True)
+
+    (row,) = found(tmp_path / "out.jsonl")
+    assert (row["user"], row["text"], row["unsafe"]) == ("날씨는?", "BAD", True)
+
+
+def test_messages_in_parts_are_read(tmp_path: Path) -> None:
+    """Their texts; what is to be judged must be text, and all of it."""
+    picture = {"type": "image_url", "image_url": {"url": "data:"}}
+    asked = {"role": "user", "content": [{"type": "text", "text": "이건?"}, picture]}
+    told = [{"type": "text", "text": "B"}, {"type": "text", "text": "AD"}]
+    silent = {"role": "assistant", "content": None}
+    whole = [asked, {"role": "assistant", "content": told}]
+    rows = [{"messages": one} for one in (whole, [asked], [silent])]
+    judge(write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", keep_text=True)
+
+    (row,) = found(tmp_path / "out.jsonl")
+    assert (row["user"], row["text"]) == ("이건?", "B\nAD")
+    assert bad(tmp_path / "out.jsonl") == [
+        ("in.jsonl", number, "the last message is not all text") for number in (2, 3)
+    ]
+
+
 def test_named_columns_are_read(tmp_path: Path) -> None:
     """Where the usual names do not find them."""
     path = write(tmp_path / "in.csv", [{"q": "질문", "bot": "BAD"}])
@@ -231,6 +265,8 @@ def test_degraded_verdicts_are_counted(tmp_path: Path) -> None:
         ("in.jsonl", "in.jsonl", "lies in what is scanned"),
         ("in.jsonl", "own", "holds something else"),
         ("in.jsonl", "own.jsonl", "is no scan's"),
+        ("in.jsonl", "sum.jsonl", "sum.summary.json exists, and is no scan's"),
+        ("logs.bad_rows.jsonl", "logs.jsonl", "results would be written over it"),
         ("plain.jsonl", "out.jsonl", "no column holds text"),
         ("twice.csv", "out.jsonl", "two columns 'assistant'"),
     ],
@@ -248,8 +284,29 @@ def test_what_is_wrong_is_said(
     (tmp_path / "empty").mkdir()
     write(tmp_path / "own" / "mine.parquet", turns(1))
     (tmp_path / "own.jsonl").write_text("mine\n")
+    (tmp_path / "sum.summary.json").write_text("mine\n")
+    write(tmp_path / "logs.bad_rows.jsonl", turns(3))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(ConfigError, match=message):
         judge(Path(place), Path(out))
 
-    assert (tmp_path / "own.jsonl").read_text() == "mine\n"
-    assert [path.name for path in (tmp_path / "own").iterdir()] == ["mine.parquet"]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["out.jsonl.part", "out.bad_rows.jsonl", "out.summary.json"])
+def test_beginning_anew_removes_nobody_elses_files(tmp_path: Path, name: str) -> None:
+    """Beside the results, whose place was named, only a scan's own."""
+    (tmp_path / name).write_text("mine\n")
+    with pytest.raises(ConfigError, match="is no scan's; move it"):
+        judge(write(tmp_path / "in.jsonl", turns(3)), tmp_path / "out.jsonl", overwrite=True)
+
+    assert (tmp_path / name).read_text() == "mine\n"
+
+
+def test_results_are_not_written_over_what_they_are_of(tmp_path: Path) -> None:
+    """Nor removed: a scan of an earlier scan's results needs another place."""
+    judge(write(tmp_path / "in.jsonl", turns(3)), tmp_path / "out", keep_text=True)
+    with pytest.raises(ConfigError, match="results would be written over it"):
+        judge(tmp_path / "out" / "part-00000.parquet", tmp_path / "out", overwrite=True)
+
+    assert len(found(tmp_path / "out")) == 3
