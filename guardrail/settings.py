@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # it has no public name
 else:
     ModelMetaclass = type(BaseModel)
 
-__all__ = ["NoSwitch", "OffByFalse", "Settings"]
+__all__ = ["NoSwitch", "OffByFalse", "Settings", "at_least", "probability"]
 
 
 def _off(value: object) -> object:
@@ -26,6 +26,32 @@ def _no_switch(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("should be a number")
     return value
+
+
+def probability(name: str, value: float) -> float:
+    """Return a value that is a number from 0 to 1.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not _is_number(value) or not 0.0 <= value <= 1.0:
+        raise ConfigError(f"{name} must be a number from 0 to 1, not {value!r}")
+    return value
+
+
+def at_least(least: int, name: str, value: int) -> int:
+    """Return a value that is a whole number and not too small.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not _is_number(value) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} must be a whole number, {least} or more, not {value!r}")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # A file and the environment have no None: what may be None is switched off by `false` there.

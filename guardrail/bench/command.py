@@ -22,6 +22,8 @@ from guardrail.classifiers.kosafeguard.load import best_device, load
 
 __all__ = ["main"]
 
+_DTYPES = ("float32", "bfloat16", "float16")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure as the arguments say, print the table, and return 0.
@@ -29,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; the process's own when None.
     """
-    asked = _parser().parse_args(arguments)
+    asked = _asked(arguments)
     if asked.threads:
         torch.set_num_threads(asked.threads)
     loaded = _load(asked)
-    limits = limits_of(loaded.model)
+    limits, numbers = limits_of(loaded.model), _stored_numbers(loaded.model)
     bench = Bench(loaded, rounds=asked.rounds, cuda_graphs=not asked.no_graphs)
-    print(_setting(asked, loaded, bench), limits, sep="\n", end="\n\n", flush=True)
+    setting = _setting(asked, numbers, bench)
+    print(setting, limits, sep="\n", end="\n\n", flush=True)
     print(_HEADER, flush=True)
     rows = []
     for row in _rows(bench, asked.batches):
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(profile(bench))
     if asked.json:
         report = {
-            "setting": _setting(asked, loaded, bench),
+            "setting": setting,
             "limits": asdict(limits),
             "rows": [{**asdict(row), "ratio": row.ratio} for row in rows],
         }
@@ -54,34 +57,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if not asked.model and (asked.revision or asked.quantization == "8bit"):
+        parser.error("--revision and --quantization 8bit are of real weights; pass --model")
+    return asked
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="guardrail bench",
         description="Measure KoSafeGuard's engine against its card's recipe on the same weights.",
     )
     parser.add_argument("--model", help="hub name or folder of real weights; else they are random")
+    parser.add_argument("--revision", help="of --model")
     parser.add_argument("--size", choices=list(SIZES), default="100m", help="of a random Llama")
-    parser.add_argument("--quantization", choices=["none", "4bit"], default="none")
+    parser.add_argument("--quantization", choices=["none", "4bit", "8bit"], default="none")
     parser.add_argument("--device", default=best_device())
-    parser.add_argument("--dtype", default="float32", help="float32, bfloat16, float16")
-    parser.add_argument("--rounds", type=int, default=5, help="of each scenario")
+    parser.add_argument("--dtype", choices=_DTYPES, default="float32")
+    parser.add_argument("--rounds", type=_positive, default=5, help="of each scenario")
     parser.add_argument("--batches", type=_numbers, default=[1, 4, 16], help="such as 1,4,16")
-    parser.add_argument("--threads", type=int, help="of torch on the CPU")
+    parser.add_argument("--threads", type=_positive, help="of torch on the CPU")
     parser.add_argument("--no-graphs", action="store_true", help="without CUDA graphs")
     parser.add_argument("--profile", action="store_true", help="show where a GPU's time goes")
     parser.add_argument("--json", help="file to write the figures to")
     return parser
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
 def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
+    return [_positive(number) for number in text.split(",")]
 
 
 def _load(asked: argparse.Namespace) -> Loaded:
     quantization = None if asked.quantization == "none" else asked.quantization
     dtype = getattr(torch, asked.dtype)
     if asked.model:
-        return load(asked.model, quantization=quantization, device=asked.device, dtype=dtype)
+        return load(
+            asked.model,
+            revision=asked.revision,
+            quantization=quantization,
+            device=asked.device,
+            dtype=dtype,
+        )
     model = random_llama(SIZES[asked.size], device=asked.device, dtype=dtype)
     if quantization:
         quantised(model)
@@ -96,17 +121,21 @@ def _rows(bench: Bench, batches: Iterable[int]) -> Iterable[Row]:
             yield bench.batch(turns)
 
 
-def _setting(asked: argparse.Namespace, loaded: Loaded, bench: Bench) -> str:
+def _stored_numbers(model: Any) -> int:
+    """Count a model's weights; an engine on a CPU keeps them elsewhere than in its parameters."""
+    return sum(each.numel() for each in model.parameters())
+
+
+def _setting(asked: argparse.Namespace, numbers: int, bench: Bench) -> str:
     device = torch.device(asked.device)
     name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
     )
-    parameters = sum(each.numel() for each in loaded.model.parameters())
     what = asked.model or f"random Llama, {asked.size}"
     return (
-        f"{what}: {parameters / 1e6:.0f}M stored numbers, {asked.dtype}, quantization "
+        f"{what}: {numbers / 1e6:.0f}M stored numbers, {asked.dtype}, quantization "
         f"{asked.quantization}; {name}; torch {torch.__version__}, transformers "
         f"{transformers.__version__}; {bench.guard.how}; head of {bench.head_tokens} tokens"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -54,7 +55,8 @@ class Row:
         seen: tokens of the prompts.
         forwarded: tokens that the engine computed.
         difference: the largest between the engine's and the recipe's scores.
-        peak_bytes: the most GPU memory held while the engine ran; 0 on a CPU.
+        peak_bytes: the most GPU memory held while the engine ran. Without a GPU the most that the
+            process ever held, with the recipe's copy of the weights; 0 where nothing tells.
     """
 
     name: str
@@ -238,4 +240,13 @@ def _forget_peak() -> None:
 
 
 def _peak() -> int:
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _peak_of_process()
+
+
+def _peak_of_process() -> int:
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

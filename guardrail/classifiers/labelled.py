@@ -8,21 +8,25 @@ Whatever reads them, the way is the same:
 
 from __future__ import annotations
 
+import asyncio
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from guardrail.classifiers.base import Classifier
-from guardrail.errors import ClassifierProtocolError
+from guardrail.errors import ClassifierProtocolError, ConfigError
+from guardrail.settings import probability
 from guardrail.taxonomy import Taxonomy
 from guardrail.types import Category, Conversation, Verdict
 
 __all__ = ["Labelled", "Reading", "Render"]
 
 P = TypeVar("P")
+
+_AT_ONCE = 4000  # characters that are encoded within a few milliseconds
 
 
 class Render(Protocol):
@@ -65,12 +69,24 @@ class Labelled(Classifier, Generic[P]):
         taxonomy: the policy that prompts state.
         threshold: the score from which on a reply is unsafe.
         min_label_mass: probability that both labels must have together.
+        labels: how the model answers safe and unsafe.
+
+    Raises:
+        ConfigError: an argument is wrong.
     """
 
-    def __init__(self, *, taxonomy: Taxonomy, threshold: float, min_label_mass: float) -> None:
+    def __init__(
+        self,
+        *,
+        taxonomy: Taxonomy,
+        threshold: float,
+        min_label_mass: float,
+        labels: tuple[str, str],
+    ) -> None:
         self._taxonomy = taxonomy
-        self._threshold = threshold
-        self._min_label_mass = min_label_mass
+        self._threshold = probability("threshold", threshold)
+        self._min_label_mass = probability("min_label_mass", min_label_mass)
+        self._labels = _two_texts(labels)
 
     @abstractmethod
     def prompts(self, conversation: Conversation, taxonomy: Taxonomy | None = None) -> list[P]:
@@ -91,12 +107,12 @@ class Labelled(Classifier, Generic[P]):
             ClassifierProtocolError: the model answers something else than a label.
             ClassifierUnavailable: it cannot work here and now.
         """
-        prompts = [self.prompts(conversation) for conversation in conversations]
+        prompts = self._prompts_of(conversations)
         return self._verdicts(_regrouped(self._read(_flat(prompts)), prompts))
 
     async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Return what `classify_many` returns; cancelling takes back what still waits."""
-        prompts = [self.prompts(conversation) for conversation in conversations]
+        prompts = await self._written(self._prompts_of, conversations)
         return self._verdicts(_regrouped(await self._aread(_flat(prompts)), prompts))
 
     def categorise(self, conversations: Sequence[Conversation]) -> list[Mapping[Category, float]]:
@@ -112,8 +128,21 @@ class Labelled(Classifier, Generic[P]):
         self, conversations: Sequence[Conversation]
     ) -> list[Mapping[Category, float]]:
         """Return what `categorise` returns; cancelling takes back what still waits."""
-        prompts = self._category_prompts(conversations)
+        prompts = await self._written(self._category_prompts, conversations)
         return self._categories(_regrouped(await self._aread(_flat(prompts)), prompts))
+
+    async def _written(
+        self,
+        write: Callable[[Sequence[Conversation]], list[list[P]]],
+        conversations: Sequence[Conversation],
+    ) -> list[list[P]]:
+        """Return the prompts; long texts are encoded beside the event loop, not on it."""
+        if sum(len(turn.content) for each in conversations for turn in each) <= _AT_ONCE:
+            return write(conversations)
+        return await asyncio.wrap_future(self.workers.submit(write, conversations))
+
+    def _prompts_of(self, conversations: Iterable[Conversation]) -> list[list[P]]:
+        return [self.prompts(conversation) for conversation in conversations]
 
     def _category_prompts(self, conversations: Iterable[Conversation]) -> list[list[P]]:
         return [
@@ -147,6 +176,16 @@ class Labelled(Classifier, Generic[P]):
                     "and the labels belong to?"
                 )
         return max(reading.score for reading in readings)
+
+
+def _two_texts(labels: tuple[str, str]) -> tuple[str, str]:
+    texts = isinstance(labels, list | tuple) and all(isinstance(one, str) for one in labels)
+    if not texts or len(labels) != 2:
+        raise ConfigError(f"labels must be two texts, not {labels!r}")
+    safe, unsafe = labels
+    if safe == unsafe:
+        raise ConfigError(f"both labels are {safe!r}; they must differ")
+    return safe, unsafe
 
 
 def _flat(prompts: Iterable[Sequence[P]]) -> list[P]:

@@ -16,6 +16,7 @@ from guardrail.classifiers.embedded.network import WEIGHTS, Asked, Floats, Netwo
 from guardrail.classifiers.embedded.normalise import readable, unmasked
 from guardrail.classifiers.embedded.windows import windows
 from guardrail.errors import ConfigError
+from guardrail.settings import probability
 from guardrail.types import Category, Conversation, Verdict, last_exchange
 
 __all__ = ["Embedded", "Exchange"]
@@ -44,11 +45,9 @@ class Embedded(Classifier):
     """
 
     def __init__(self, threshold: float | None = None, *, weights: str | Path = WEIGHTS) -> None:
-        if threshold is not None and not _is_probability(threshold):
-            raise ConfigError(f"threshold must be a number from 0 to 1, not {threshold!r}")
         if not Path(weights).is_file():
             raise ConfigError(f"weights must be a file, and there is none at {str(weights)!r}")
-        self._threshold = threshold
+        self._threshold = None if threshold is None else probability("threshold", threshold)
         self._weights = Path(weights)
         self._loading = Lock()
         self._loaded: Network | None = None
@@ -99,12 +98,6 @@ class Embedded(Classifier):
                 if self._loaded is None:
                     self._loaded = Network.load(self._weights)
         return self._loaded
-
-
-def _is_probability(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0.0 <= value <= 1.0
 
 
 def _batches(exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:

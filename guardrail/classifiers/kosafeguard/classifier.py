@@ -22,8 +22,12 @@ from guardrail.classifiers.kosafeguard.load import (
 )
 from guardrail.classifiers.kosafeguard.prompts import Prompts, label_ids
 from guardrail.classifiers.kosafeguard.reader import Reader
+from guardrail.classifiers.kosafeguard.trial import Trial
 from guardrail.classifiers.labelled import Labelled, Reading, Render
+from guardrail.deadline import seconds_left
+from guardrail.errors import ClassifierTimeout
 from guardrail.prompt import render
+from guardrail.settings import at_least
 from guardrail.taxonomy import KOSAFEGUARD, Taxonomy
 from guardrail.types import Conversation
 
@@ -47,7 +51,8 @@ class KoSafeGuard(Labelled[Encoded]):
             stored.
         device: such as "cuda:1" or "cpu"; the first GPU if there is one.
         dtype: of weights that are not quantised, and of computing; "auto" is the stored one.
-        cache_tokens: tokens whose keys and values are kept; for an 8B Llama 3 each takes 128 KiB.
+        cache_tokens: tokens whose keys and values are kept, and beside them those of the policy;
+            for an 8B Llama 3 each takes 128 KiB.
         max_batch_tokens: new tokens read in one go; 8192 on a GPU, 1024 elsewhere.
         context_tokens: the longest prompt; the model's own limit. Longer conversations are judged
             in overlapping windows, and the worst counts.
@@ -60,6 +65,7 @@ class KoSafeGuard(Labelled[Encoded]):
 
     Raises:
         ClassifierUnavailable: the model cannot be loaded or run; the message says what to do.
+        ConfigError: an argument is wrong.
         MissingExtraError: a library is not installed.
     """
 
@@ -81,7 +87,13 @@ class KoSafeGuard(Labelled[Encoded]):
         render: Render = render,
         cuda_graphs: bool = True,
     ) -> None:
-        super().__init__(taxonomy=taxonomy, threshold=threshold, min_label_mass=min_label_mass)
+        super().__init__(
+            taxonomy=taxonomy, threshold=threshold, min_label_mass=min_label_mass, labels=labels
+        )
+        at_least(0, "cache_tokens", cache_tokens)
+        for name, tokens in ("max_batch", max_batch_tokens), ("context", context_tokens):
+            if tokens is not None:
+                at_least(1, f"{name}_tokens", tokens)
         if not isinstance(model, Loaded):
             model = load(
                 model, revision=revision, quantization=quantization, device=device, dtype=dtype
@@ -90,13 +102,16 @@ class KoSafeGuard(Labelled[Encoded]):
         encoder = Encoder(model.tokenizer)
         context = context_of(model.model)
         self._prompts = Prompts(encoder, render, limit=min(context_tokens or context, context))
+        self._prompts.head(taxonomy, replied=True)  # does the tokenizer encode this prompt?
+        trial = Trial(model.model, encoder)
         reader = Reader(model.model, graphs=cuda_graphs)
+        trial.check(reader)
         self.how = reader.how
         """In words, which of its fast ways this device takes."""
         device_type = model.model.device.type
         self.engine = Engine(
             reader,
-            labels=label_ids(encoder, labels),
+            labels=label_ids(encoder, self._labels),
             cache_tokens=cache_tokens,
             max_batch_tokens=max_batch_tokens
             or _BATCH_TOKENS.get(device_type, _BATCH_TOKENS_ELSEWHERE),
@@ -131,6 +146,8 @@ class KoSafeGuard(Labelled[Encoded]):
         return self._prompts(conversation, taxonomy or self._taxonomy)
 
     def _read(self, prompts: Sequence[Encoded]) -> list[Reading]:
+        if seconds_left() == 0.0:
+            raise ClassifierTimeout("the time was up before the model was asked")
         return _wait(self.engine.submit(prompts))
 
     async def _aread(self, prompts: Sequence[Encoded]) -> list[Reading]:
@@ -138,21 +155,22 @@ class KoSafeGuard(Labelled[Encoded]):
 
 
 def _wait(futures: Sequence[Future[Reading]]) -> list[Reading]:
+    """Return the readings, or take back what still waits when nobody wants them any more."""
     try:
-        return [future.result() for future in futures]
-    except BaseException:
+        return [future.result(seconds_left()) for future in futures]
+    except TimeoutError as error:
+        raise ClassifierTimeout("the model did not answer in time") from error
+    finally:
         _cancel(futures)
-        raise
 
 
 async def _await(futures: Sequence[Future[Reading]]) -> list[Reading]:
     try:
         return await asyncio.gather(*map(asyncio.wrap_future, futures))
-    except BaseException:
+    finally:
         _cancel(futures)
-        raise
 
 
 def _cancel(futures: Iterable[Future[Reading]]) -> None:
     for future in futures:
-        future.cancel()
+        future.cancel()  # which does nothing to one that is done

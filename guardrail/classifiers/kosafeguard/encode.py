@@ -81,6 +81,7 @@ class Encoder:
                 f"{type(tokenizer).__name__} is no fast tokenizer; the model's folder needs a "
                 "tokenizer.json"
             )
+        self._tokenizer = tokenizer
         frame = _frame(tokenizer)
         backend = tokenizer.backend_tokenizer
         # Text beside a special token is encoded together with the message: merges may span both.
@@ -92,11 +93,9 @@ class Encoder:
         self._after = _ids(backend, frame.after.removeprefix(self._trail))
         self._answer_lead = closing.after
         self._plain = without_specials(backend, {*self._before, *self._after})
-        if self.whole(_PROBE) != _recipe(tokenizer, _PROBE):
-            raise ClassifierUnavailable(
-                "the chat template cannot be encoded in parts; use a model whose template writes "
-                "a user's message as it is"
-            )
+        added = backend.get_added_tokens_decoder()
+        self._added: dict[str, int] = {token.content: number for number, token in added.items()}
+        self._refuse_other(_PROBE)
 
     def whole(self, prompt: str) -> Tokens:
         """Return a prompt's ids."""
@@ -114,15 +113,22 @@ class Encoder:
         return Encoded((), ids, head.tail)
 
     def head(self, prompts: Sequence[str]) -> Head:
-        """Return what prompts of one kind have in common, from examples that differ in all else."""
+        """Return what prompts of one kind have in common, from examples that differ in all else.
+
+        Raises:
+            ClassifierUnavailable: they do not have the recipe's ids.
+        """
+        for prompt in prompts:
+            self._refuse_other(prompt)
         texts = [self._text(prompt) for prompt in prompts]
         whole = [self.whole(prompt) for prompt in prompts]
         text = texts[0][: _shared(texts)]
         tail = _shared([ids[::-1] for ids in whole])
         cut = _certain_cut(self._plain, texts, text)
         ids = (*self._before, *_ids(self._plain, text[:cut]))
-        if cut and all(each[: len(ids)] == ids for each in whole):
-            return Head(ids, text, cut, tail)
+        head = Head(ids, text, cut, tail)
+        if cut and [self.encode(prompt, head).ids for prompt in prompts] == whole:
+            return head
         # The last two might merge with other text than the examples'.
         return Head(whole[0][: max(0, _shared(whole) - 2)], text, 0, tail)
 
@@ -136,6 +142,8 @@ class Encoder:
         Raises:
             ClassifierUnavailable: it takes several.
         """
+        if label in self._added:
+            return self._added[label]
         lead, answer = (_ids(self._plain, self._answer_lead + text) for text in ("", label))
         if answer[: len(lead)] != lead or len(answer) != len(lead) + 1:
             raise ClassifierUnavailable(
@@ -143,6 +151,15 @@ class Encoder:
                 "as the model answers them"
             )
         return answer[-1]
+
+    def _refuse_other(self, prompt: str) -> None:
+        """Raise unless a prompt has the recipe's ids, or spells a token that it must not have."""
+        spells = any(token in prompt for token in self._added)
+        if not spells and self.whole(prompt) != _recipe(self._tokenizer, prompt):
+            raise ClassifierUnavailable(
+                "the chat template cannot be encoded in parts; use a model whose template writes "
+                "a user's message as it is"
+            )
 
     def _text(self, prompt: str) -> str:
         return self._lead + self._strip(encodable(prompt)) + self._trail

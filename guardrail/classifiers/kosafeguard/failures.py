@@ -6,7 +6,7 @@ import torch
 
 from guardrail.errors import ClassifierError, ClassifierUnavailable, causes
 
-__all__ = ["is_device_lost", "is_out_of_memory", "while_loading", "while_reading"]
+__all__ = ["first_line", "is_device_lost", "is_out_of_memory", "while_loading", "while_reading"]
 
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 _DEVICE_WORDS = ("cuda error", "hip error", "device-side assert", "cublas_status", "cudnn_status")
@@ -57,10 +57,10 @@ def while_reading(error: Exception) -> ClassifierError:
     elif is_device_lost(error):
         failure = ClassifierUnavailable(
             "the device failed and this process cannot use it any more; restart it "
-            f"({_first_line(error)})"
+            f"({first_line(error)})"
         )
     else:
-        failure = ClassifierError(f"the model failed: {type(error).__name__}: {_first_line(error)}")
+        failure = ClassifierError(f"the model failed: {type(error).__name__}: {first_line(error)}")
     failure.__cause__ = error
     return failure
 
@@ -83,8 +83,8 @@ def _loading_advice(error: Exception) -> str:
             if kind.__name__ in _LOADING_ADVICE:
                 return _LOADING_ADVICE[_why(kind.__name__)]
     if isinstance(error, OSError | ValueError):
-        return f"{_FOLDER_ADVICE} ({_first_line(error)})"
-    return f"{type(error).__name__}: {_first_line(error)}"
+        return f"{_FOLDER_ADVICE} ({first_line(error)})"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _why(kind: str) -> str:
@@ -95,5 +95,6 @@ def _why(kind: str) -> str:
     return "OfflineModeIsEnabled" if is_missing and is_offline_mode() else kind
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without what it goes on to explain."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

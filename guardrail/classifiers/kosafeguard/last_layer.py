@@ -57,8 +57,9 @@ def narrow(model: Any) -> Asked:
     A layer built otherwise than Llama's is left as it is: it gives the same answers, a bit later.
     """
     asked = Asked()
-    layer = model.get_decoder().layers[-1]
-    places = [(layer, "mlp"), (layer.self_attn, "q_proj"), (layer.self_attn, "o_proj")]
+    layers = getattr(model.get_decoder(), "layers", [None])
+    attention = getattr(layers[-1], "self_attn", None)
+    places = [(layers[-1], "mlp"), (attention, "q_proj"), (attention, "o_proj")]
     if all(hasattr(parent, name) for parent, name in places):
         for parent, name in places:
             inner = getattr(parent, name)

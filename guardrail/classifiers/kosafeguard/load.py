@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from guardrail.classifiers.kosafeguard.failures import while_loading
 from guardrail.classifiers.kosafeguard.places import Place, base_of, place_of, with_adapter
-from guardrail.errors import ClassifierUnavailable, ConfigError, MissingExtraError
+from guardrail.errors import ClassifierUnavailable, ConfigError, GuardrailError, MissingExtraError
 
 __all__ = [
     "MODEL",
@@ -74,22 +75,34 @@ def load(
     tokenizer = load_tokenizer(model, revision=revision)
     place = place_of(model, revision)
     base = base_of(place)
+    models: Any = AutoModelForCausalLM  # its types know no loading info
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(
+        loaded, found = models.from_pretrained(
             base.name,
             revision=base.revision,
             local_files_only=is_out_of_reach(base),
             dtype=dtype,
             device_map={"": device or best_device()},
             quantization_config=config,
+            output_loading_info=True,
         )
+        _refuse_gaps(found["missing_keys"], base)
         if base != place:
             loaded = with_adapter(loaded, place, merge=quantization is None)
-    except MissingExtraError:
+    except GuardrailError:
         raise
     except Exception as error:  # the hub, the files, the device: whatever went wrong is told
         raise while_loading(error, base.name) from error
     return Loaded(loaded, tokenizer)
+
+
+def _refuse_gaps(missing: Collection[str], place: Place) -> None:
+    """Raise where weights are missing; transformers would draw them at random."""
+    if missing:
+        raise ClassifierUnavailable(
+            f"{place.name!r} lacks {len(missing)} of its weights, such as {min(missing)!r}; "
+            "download it again, and check that config.json belongs to it"
+        )
 
 
 def load_tokenizer(model: str | Path, *, revision: str | None = None) -> Any:

@@ -93,5 +93,7 @@ def with_adapter(model: Any, adapter: Place, *, merge: bool) -> Any:
         raise MissingExtraError(library="peft", extra="train") from error
     with warnings.catch_warnings():  # peft asks transformers by an older name
         warnings.simplefilter("ignore", FutureWarning)
+        # It would leave these as they were made, which is as if they had learnt nothing.
+        warnings.filterwarnings("error", "Found missing adapter keys")
         adapted = PeftModel.from_pretrained(model, adapter.name)
     return adapted.merge_and_unload() if merge else adapted.get_base_model()

@@ -32,7 +32,7 @@ class Prompts:
     def __call__(self, conversation: Conversation, taxonomy: Taxonomy) -> list[Encoded]:
         """Return one prompt, or one per window of a conversation that is too long."""
         replied = bool(conversation) and conversation[-1].role is Role.ASSISTANT
-        head = self._head(taxonomy, replied=replied)
+        head = self.head(taxonomy, replied=replied)
         return in_windows(
             conversation,
             encode=lambda part: self._encoder.encode(self._render(part, taxonomy=taxonomy), head),
@@ -41,7 +41,12 @@ class Prompts:
             limit=self._limit,
         )
 
-    def _head(self, taxonomy: Taxonomy, *, replied: bool) -> Head:
+    def head(self, taxonomy: Taxonomy, *, replied: bool) -> Head:
+        """Return how every prompt about a reply, or about a user's turn, begins.
+
+        Raises:
+            ClassifierUnavailable: the tokenizer encodes such prompts otherwise than the recipe.
+        """
         key = (taxonomy, replied)
         if key not in self._heads:
             probes = [exchange(*texts) if replied else question(texts[0]) for texts in _PROBES]

@@ -11,7 +11,7 @@ import pytest
 from guardrail.bench import main
 from guardrail.bench.limits import Limits
 from guardrail.bench.measure import Bench, Times
-from guardrail.bench.models import quantised, tokenizer_like_llama3
+from guardrail.bench.models import SIZES, quantised, random_llama, tokenizer_like_llama3
 from guardrail.bench.recipe import untouched
 from guardrail.bench.texts import growing, turn
 from guardrail.classifiers.kosafeguard import Loaded
@@ -32,9 +32,32 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     asked = ["--size", "tiny", "--rounds", "1", "--batches", "1,2", "--json", str(place)]
 
     assert main(asked) == 0
-    rows = json.loads(place.read_text("utf-8"))["rows"]
+    report = json.loads(place.read_text("utf-8"))
+    rows = report["rows"]
+    weights = sum(each.numel() for each in random_llama(SIZES["tiny"]).parameters())
+    assert f" {weights / 1e6:.0f}M stored" in report["setting"]
+    assert min(row["peak_bytes"] for row in rows) > weights
     assert [row["checks"] for row in rows] == [1, 11, 2]
     assert all(row["name"] in capsys.readouterr().out for row in rows[:1])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--dtype", "float8"],
+        ["--rounds", "0"],
+        ["--batches", "1,0"],
+        ["--quantization", "8bit"],
+        ["--revision", "x"],
+    ],
+    ids=lambda wrong: wrong[0],
+)
+def test_wrong_arguments(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be measured is one sentence, before anything is loaded."""
+    with pytest.raises(SystemExit):
+        main(wrong)
+
+    assert f"{wrong[0]}" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("quantization", ["none", "4bit"])

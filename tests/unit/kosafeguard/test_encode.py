@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken
+from tokenizers.pre_tokenizers import ByteLevel
 
 from guardrail.bench.models import tokenizer_like_llama3
 from guardrail.classifiers.kosafeguard.encode import Encoder
@@ -137,6 +138,34 @@ def test_a_template_with_a_token_that_is_not_special() -> None:
     turn = tokenizer.convert_tokens_to_ids("<turn>")
 
     assert Encoder(tokenizer).whole("a<turn>b").count(turn) == 2
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_a_label_of_its_own_token(special: bool) -> None:
+    """A label that was added to the vocabulary is that token, which no text can spell."""
+    tokenizer = changed()
+    tokenizer.add_tokens([AddedToken("<SAFE>", special=special)], special_tokens=special)
+
+    assert Encoder(tokenizer).label("<SAFE>") == tokenizer.convert_tokens_to_ids("<SAFE>")
+
+
+def test_a_template_that_changes_long_prompts() -> None:
+    """A template that writes a short probe as it is, but not a prompt, is refused."""
+    tokenizer = changed(chat_template="{{ messages[0]['content'][:500] }}<|eot_id|>")
+
+    with pytest.raises(ClassifierUnavailable, match="chat template"):
+        Encoder(tokenizer).head(PROBES)
+
+
+def test_a_tokenizer_that_marks_where_a_text_begins() -> None:
+    """Where a part encodes otherwise than within its prompt, prompts are encoded whole."""
+    tokenizer = changed()
+    tokenizer.backend_tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    encoder = Encoder(tokenizer)
+    head = encoder.head(PROBES)
+
+    assert head.cut == 0
+    assert encoder.encode(PROBES[0], head).ids == recipe(PROBES[0], tokenizer)
 
 
 def test_added_words_stay_words() -> None:

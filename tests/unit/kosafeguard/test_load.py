@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,17 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import errors as hub
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, LlamaForCausalLM
 
 from guardrail.bench.models import Size, tokenizer_like_llama3
 from guardrail.bench.recipe import Recipe
 from guardrail.classifiers import KoSafeGuard
-from guardrail.classifiers.kosafeguard import Loaded, card_examples
+from guardrail.classifiers.kosafeguard import card_examples
+from guardrail.classifiers.kosafeguard.encode import Encoder
 from guardrail.classifiers.kosafeguard.failures import while_loading
 from guardrail.classifiers.kosafeguard.load import load, refuse_unpackable
+from guardrail.classifiers.kosafeguard.prompts import label_ids
 from guardrail.errors import ClassifierUnavailable, ConfigError
 from tests.unit.kosafeguard.llamas import lively_llama
 
@@ -169,10 +174,94 @@ def test_models_that_packing_would_change(build: Callable[[], Any], why: str) ->
 
 def test_same_labels() -> None:
     """Two labels that are one token are refused when loading."""
-    loaded = Loaded(lively_llama(), tokenizer_like_llama3())
-
     with pytest.raises(ClassifierUnavailable, match="same token"):
-        KoSafeGuard(loaded, labels=("safe", "safe"))
+        label_ids(Encoder(tokenizer_like_llama3()), ("safe", "safe"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"threshold": value} for value in (50, 2.0, -0.1, math.nan, True, "0.5")),
+        *({"min_label_mass": value} for value in (7, math.nan, False)),
+        *({"labels": value} for value in (("safe", "safe"), ("safe",), "no", (1, 2))),
+        *({"max_batch_tokens": value} for value in (0, -5, 1.5)),
+        *({"context_tokens": value} for value in (0, -3)),
+        {"cache_tokens": -1},
+    ],
+    ids=str,
+)
+def test_wrong_settings(wrong: dict[str, Any]) -> None:
+    """A setting out of its range is told before anything is loaded, by its name."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        KoSafeGuard("/nowhere", **wrong)
+
+
+def changed_weights(folder: Path, place: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Return a copy of a folder with other weights."""
+    shutil.copytree(folder, place, dirs_exist_ok=True)
+    weights = load_file(place / "model.safetensors")
+    change(weights)
+    save_file(weights, place / "model.safetensors", {"format": "pt"})
+    return place
+
+
+@pytest.mark.parametrize("quantization", [None, "4bit", "8bit"])
+def test_missing_weights(folder: Path, tmp_path: Path, quantization: Any) -> None:
+    """Weights that lack a tensor are refused by its name, never made up at random."""
+    gone = "model.layers.1.mlp.up_proj.weight"
+    place = changed_weights(folder, tmp_path, lambda weights: weights.pop(gone))
+
+    with pytest.raises(ClassifierUnavailable, match=gone):
+        load(place, quantization=quantization, device="cpu")
+
+
+def test_tied_weights_are_not_missing(tmp_path: Path) -> None:
+    """An output layer that is the embedding is stored once, and found."""
+    config = copy.deepcopy(lively_llama(QUANTISABLE).config)
+    config.tie_word_embeddings = True
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer_like_llama3().save_pretrained(tmp_path)
+    model = load(tmp_path, quantization=None, device="cpu").model
+
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_weights_that_are_no_numbers(folder: Path, tmp_path: Path) -> None:
+    """Damaged weights are refused when loading, with what to do."""
+    name = "model.layers.1.mlp.up_proj.weight"
+    place = changed_weights(folder, tmp_path, lambda weights: weights[name].fill_(math.nan))
+
+    with pytest.raises(ClassifierUnavailable, match="no numbers"):
+        KoSafeGuard(place, quantization=None, device="cpu")
+
+
+def other_model(kind: str, **settings: Any) -> Any:
+    """Return a random model of another architecture."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes = {"intermediate_size": 128, "vocab_size": 1024, "max_position_embeddings": 4096}
+    config = AutoConfig.for_model(kind, **shape, **sizes, **settings)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for weight in model.parameters():
+        if weight.dim() > 1:
+            torch.nn.init.normal_(weight, std=0.2)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["diffllama", "bloom"])
+def test_models_that_answer_otherwise_when_packed(kind: str) -> None:
+    """Whatever its configuration says, a model that packing changes is refused when loading."""
+    with pytest.raises(ClassifierUnavailable, match="Llama 3"):
+        KoSafeGuard.from_loaded(other_model(kind), tokenizer_like_llama3())
+
+
+def test_a_model_with_other_names() -> None:
+    """A model whose layers are named otherwise than Llama's gives its own answers too."""
+    model = other_model("gpt_neox")
+    plain = copy.deepcopy(model)
+    guard = KoSafeGuard.from_loaded(model, tokenizer_like_llama3(), min_label_mass=0.0)
+
+    assert plain_scores(plain, guard) == pytest.approx(scores(guard), abs=1e-4)
 
 
 def test_a_model_that_was_used_before() -> None:
@@ -185,3 +274,18 @@ def test_a_model_that_was_used_before() -> None:
     again = KoSafeGuard.from_loaded(model, tokenizer_like_llama3(), min_label_mass=0.0)
 
     assert scores(again) == pytest.approx(scores(first), abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft's
+def test_an_adapter_that_lacks_weights(folder: Path, tmp_path: Path) -> None:
+    """An adapter with a part missing is refused, not applied as if that part had learnt nothing."""
+    peft = pytest.importorskip("peft")
+    base = AutoModelForCausalLM.from_pretrained(folder)
+    peft.get_peft_model(base, peft.LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path)
+    tokenizer_like_llama3().save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    weights.pop(max(weights))
+    save_file(weights, tmp_path / "adapter_model.safetensors", {"format": "pt"})
+
+    with pytest.raises(ClassifierUnavailable, match="missing adapter keys"):
+        load(tmp_path, quantization=None, device="cpu")
