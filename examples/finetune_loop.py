@@ -55,6 +55,7 @@ def reviewed(path: Path, replies: int, seed: int) -> Path:
 
 def main(folder: Path) -> None:
     """Go round once."""
+    folder.mkdir(parents=True, exist_ok=True)
     print("1. people review the bot's replies, and the reviews are exported")
     reviews = reviewed(folder / "reviews.jsonl", 1200, seed=0)
     fresh = reviewed(folder / "fresh.jsonl", 200, seed=1)

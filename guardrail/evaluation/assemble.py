@@ -38,12 +38,14 @@ class Measured:
         speed: of its classifier.
         rewritten: rows rewritten, and what it made of them.
         played: replies cut short, and what it made of them.
+        threshold: the classifier's own, where it says.
     """
 
     decided: Decided
     speed: Speed | None
     rewritten: tuple[Rewritten, Decided] | None = None
     played: tuple[Prefixes, Decided] | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def _result(
     return Result(
         candidate.name,
         candidate.described,
-        _policy_line(candidate.policy),
+        _policy_line(candidate.policy, measured.threshold),
         measure(rows, resamples=asked.resamples, seed=asked.seed),
         {
             name: {value: figures(chosen) for value, chosen in _parts(group)}
@@ -125,6 +127,7 @@ def _result(
         _robustness(table, measured, asked.resamples),
         _streaming(table, measured),
         _published(sets, candidate),
+        measured.threshold if candidate.policy.threshold is None else candidate.policy.threshold,
     )
 
 
@@ -145,14 +148,15 @@ def _ordered(name: str, code: int) -> tuple[int, str | int]:
     return (1, int(head) + name.startswith("over")) if head.isdecimal() else (2, code)
 
 
-def _policy_line(policy: Policy) -> str:
+def _policy_line(policy: Policy, classifiers: float | None) -> str:
     """Return what of a policy bears on decisions, in one line."""
     own = [
         f"{name} {one.threshold:g}"
         for name, one in policy.categories.items()
         if one.threshold is not None
     ]
-    overall = "the classifier's own" if policy.threshold is None else f"{policy.threshold:g}"
+    its_own = "the classifier's own" + (f", {classifiers:.4g}" if classifiers is not None else "")
+    overall = its_own if policy.threshold is None else f"{policy.threshold:g}"
     return "; ".join([f"threshold {overall}", *own, f"mode {policy.mode}"])
 
 

@@ -14,13 +14,21 @@ from guardrail.config import ClassifierConfig
 from guardrail.errors import MissingExtraError
 from guardrail.evaluation.candidates import Candidate
 from guardrail.evaluation.columns import Columns
-from guardrail.evaluation.figures import Figure
+from guardrail.evaluation.evidence import (
+    Evidence,
+    evidence,
+    held_out,
+    is_better,
+    is_first,
+    texts_of,
+)
+from guardrail.evaluation.figures import Figure, shown
 from guardrail.evaluation.judge import answers
 from guardrail.evaluation.measures import calibration_error, proportion
 from guardrail.evaluation.plan import Data, Plan, Progress
 from guardrail.evaluation.rule import Rule, Scores, choose
-from guardrail.evaluation.table import CATEGORIES, Bools, Floats, decide
-from guardrail.evaluation.targets import Goal, InsufficientData, Target
+from guardrail.evaluation.table import CATEGORIES, Bools, Codes, Floats, decide
+from guardrail.evaluation.targets import InsufficientData, Target
 from guardrail.policy import Policy
 from guardrail.types import Category
 
@@ -28,30 +36,12 @@ try:
     from scipy.optimize import minimize_scalar
 except ModuleNotFoundError as error:
     raise MissingExtraError(library="scipy", extra="eval") from error
-try:
-    from sklearn.model_selection import StratifiedKFold
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="scikit-learn", extra="eval") from error
 
-__all__ = ["Calibration", "Evidence", "calibrate"]
+__all__ = ["Calibration", "calibrate"]
 
-_FOLDS = 5
 _LEAST_OF_CATEGORY = 30  # unsafe rows; with fewer a threshold of its own follows chance
 _EDGE = 1e-6  # scores of exactly 0 and 1 have no logit
 _TEMPERATURES = (0.05, 20.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What thresholds do.
-
-    Args:
-        recall, false_alarms, precision: with their intervals.
-    """
-
-    recall: Figure | None
-    false_alarms: Figure | None
-    precision: Figure | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +52,7 @@ class Calibration:
         target: what was asked for.
         data: the sets' names.
         rows, unsafe: how many rows there were, and how many of them unsafe.
+        repeated: how many of them say what an earlier one says.
         temperature: divides the logits of scores; thresholds mean the new scores.
         error_before, error_after: calibration error without and with it.
         rule: the thresholds.
@@ -79,6 +70,7 @@ class Calibration:
     data: Sequence[str]
     rows: int
     unsafe: int
+    repeated: int
     temperature: float
     error_before: float
     error_after: float
@@ -122,7 +114,8 @@ def calibrate(
         progress: is told how far it has come.
 
     Raises:
-        InsufficientData: the rows are too few to say, or no threshold reaches the target.
+        InsufficientData: the rows are too few to say, or no threshold reaches the target and tells
+            unsafe rows from safe ones.
         ConfigError: the data cannot be read.
         ClassifierError: the classifier does not work.
     """
@@ -132,34 +125,38 @@ def calibrate(
     with Plan.made(
         data, columns, folder=folder, fresh=fresh, batch=batch, progress=progress
     ) as plan:
-        rows = _judged(plan, asked, all_categories=per_category is not False)
+        rows, texts = _judged(plan, asked, all_categories=per_category is not False)
         names = [each.name for each in plan.sets]
     _require_both(rows.unsafe)
-    target.require(rows.unsafe)
+    first = is_first(texts)
+    target.require(rows.unsafe[first])
     heat = _temperature(rows.unsafe, rows.score) if temperature else 1.0
     scaled = replace(
         rows, score=_tempered(rows.score, heat), categories=_tempered(rows.categories, heat)
     )
-    owned, left_out = _owned(scaled) if per_category is not False else ((), {})
-    held_out = _held_out(scaled, target, owned, seed)
-    other_way = _held_out(scaled, target, (), seed) if owned else None
-    if per_category is None and _is_better(other_way, held_out, target):
-        owned, held_out, other_way = (), other_way, held_out
+    owned, left_out = _owned(scaled.part(first)) if per_category is not False else ((), {})
+    elsewhere = held_out(scaled, texts, target, owned, seed)
+    other_way = held_out(scaled, texts, target, (), seed) if owned else None
+    if per_category is None and is_better(other_way, elsewhere, target):
+        owned, elsewhere, other_way = (), other_way, elsewhere
     rule = choose(scaled, target, owned)
     if rule is None:
         raise InsufficientData(f"no threshold reaches {target} on these rows")
     found = rule.found(scaled)
+    chosen_on = evidence(rows.unsafe, found)
+    _require_use(chosen_on, target)
     return Calibration(
         target,
         names,
         len(rows.unsafe),
         int(rows.unsafe.sum()),
+        int((~first).sum()),
         heat if temperature else _own_temperature(one),
         calibration_error(rows.unsafe, rows.score),
         calibration_error(scaled.unsafe, scaled.score),
         rule,
-        _evidence(scaled.unsafe, found),
-        held_out,
+        chosen_on,
+        elsewhere,
         other_way,
         _by_category(scaled, found),
         left_out,
@@ -183,8 +180,8 @@ def _untempered(candidate: Candidate) -> Candidate:
 _ALL_CATEGORIES = Policy(threshold=0.0)  # finds everything unsafe, so it wants all categories
 
 
-def _judged(plan: Plan, candidate: Candidate, *, all_categories: bool) -> Scores:
-    """Have all rows judged; return those with a verdict."""
+def _judged(plan: Plan, candidate: Candidate, *, all_categories: bool) -> tuple[Scores, Codes]:
+    """Have all rows judged; return those with a verdict, and which of them say the same."""
     policy = _ALL_CATEGORIES if all_categories else candidate.policy
     questions = plan.questions(candidate.slug)
     with candidate.opened() as classifier:
@@ -193,18 +190,30 @@ def _judged(plan: Plan, candidate: Candidate, *, all_categories: bool) -> Scores
             plan.have_judged(question, classifier, [policy], what)
     decided = decide(chain.from_iterable(map(answers, questions)), candidate.policy)
     here = decided.judged
-    return Scores(
+    scores = Scores(
         plan.table.unsafe[here],
         plan.table.category[here],
         decided.score[here],
         decided.categories[here].astype(float),
     )
+    return scores, texts_of(plan.rows())[here]
 
 
 def _require_both(unsafe: Bools) -> None:
     if not 0 < unsafe.sum() < len(unsafe):
         kind = "safe" if unsafe.any() else "unsafe"
         raise InsufficientData(f"there is no {kind} row with a verdict, and both kinds are needed")
+
+
+def _require_use(found: Evidence, target: Target) -> None:
+    """Raise where thresholds find unsafe rows no better than a blind choice of as many would."""
+    if found.recall and found.false_alarms and found.recall.value > found.false_alarms.value:
+        return
+    raise InsufficientData(
+        f"thresholds for {target} find {shown(found.recall)} % of the unsafe rows and "
+        f"{shown(found.false_alarms)} % of the safe ones: of no use; another target or classifier "
+        "may do better, and `guardrail eval` shows what each threshold gives"
+    )
 
 
 def _temperature(unsafe: Bools, score: Floats) -> float:
@@ -242,46 +251,10 @@ def _owned(rows: Scores) -> tuple[tuple[Category, ...], dict[Category, str]]:
         if np.isnan(rows.categories[:, place]).any():
             left_out[category] = "the classifier does not score it"
         elif there < _LEAST_OF_CATEGORY:
-            left_out[category] = f"{there} unsafe rows, {_LEAST_OF_CATEGORY} are needed"
+            left_out[category] = f"{there} different unsafe rows, {_LEAST_OF_CATEGORY} are needed"
         else:
             owned.append(category)
     return tuple(owned), left_out
-
-
-def _evidence(unsafe: Bools, found: Bools) -> Evidence:
-    return Evidence(
-        proportion(found[unsafe]), proportion(found[~unsafe]), proportion(unsafe[found])
-    )
-
-
-def _held_out(
-    rows: Scores, target: Target, owned: tuple[Category, ...], seed: int
-) -> Evidence | None:
-    if min(rows.unsafe.sum(), (~rows.unsafe).sum()) < _FOLDS:
-        return None
-    found = np.zeros(len(rows.unsafe), bool)
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
-    for kept, held in folds.split(rows.score, rows.unsafe):
-        here = np.zeros(len(found), bool)
-        here[kept] = True
-        rule = choose(rows.part(here), target, owned)
-        if rule is None:
-            return None
-        found[held] = rule.found(rows.part(~here))
-    return _evidence(rows.unsafe, found)
-
-
-def _is_better(one: Evidence | None, other: Evidence | None, target: Target) -> bool:
-    """Whether thresholds chosen in one way do at least as well as those chosen in the other."""
-    if one is None or other is None:
-        return one is not None
-    if target.goal is Goal.RECALL:
-        return _value(one.false_alarms) <= _value(other.false_alarms)
-    return _value(one.recall) >= _value(other.recall)
-
-
-def _value(figure: Figure | None) -> float:
-    return 0.0 if figure is None else figure.value
 
 
 def _by_category(rows: Scores, found: Bools) -> dict[Category, tuple[Figure | None, int]]:

@@ -105,8 +105,11 @@ def evaluate(
     """
     from guardrail.evaluation import html  # noqa: F401 - a missing library is told before judging
     from guardrail.evaluation.readers import PRESETS
+    from guardrail.evaluation.report import require_form
     from guardrail.evaluation.run import evaluate as run
 
+    for path in output or ():
+        require_form(path)  # not when all is judged
     named = data or (list(PRESETS) if card else [])
     if not named:
         raise ConfigError("name the data to judge, or --card for those of KoSafeGuard's card")
@@ -231,8 +234,10 @@ def _tell(calibration: Calibration, path: Path | None, candidate: Candidate) -> 
     own = ", ".join(f"{name} {value:.4f}" for name, value in calibration.rule.own.items())
     typer.echo(f"threshold {calibration.rule.threshold:.4f}{f'; {own}' if own else ''}")
     if path is not None:
-        write_policy(calibration, path, candidate)
+        removed = write_policy(calibration, path, candidate)
         typer.echo(f"wrote {path}")
+        for name, value in removed.items():
+            typer.echo(f"took out {name}'s threshold {value}, which was not chosen with the others")
 
 
 def _candidates(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from guardrail.errors import ConfigError, InvalidTurnError
-from guardrail.evaluation.rows import BadRow, Judged, Row, category_id
-from guardrail.evaluation.usual import USUAL, folded, is_unsafe
+from guardrail.evaluation.rows import NO_LABEL, BadRow, Judged, Row, category_id
+from guardrail.evaluation.usual import USUAL, folded, folded_label, is_unsafe
 from guardrail.types import Conversation, Role, Turn, exchange, question
 
 __all__ = ["PKU", "Columns", "Record", "conversation_of", "rows_of"]
@@ -18,7 +18,8 @@ Record = Mapping[str, Any]
 
 _ROLES = {
     "user": Role.USER, "human": Role.USER, "assistant": Role.ASSISTANT, "gpt": Role.ASSISTANT,
-    "bot": Role.ASSISTANT, "system": Role.SYSTEM, "tool": Role.TOOL,
+    "bot": Role.ASSISTANT, "system": Role.SYSTEM, "developer": Role.SYSTEM, "tool": Role.TOOL,
+    "function": Role.TOOL,
 }  # fmt: skip
 
 
@@ -36,7 +37,8 @@ class Columns:
         category: O1..O6 or names of your own.
         source: where a row comes from.
         language: such as ko or en.
-        unsafe_when: the label's values that mean unsafe; all others then mean safe.
+        unsafe_when: the label's values that mean unsafe, as `folded_label` compares them; all
+            others then mean safe.
         text_is_user: judge a text without a role as a user's turn, not as a reply.
         by: further columns to report by.
     """
@@ -104,10 +106,13 @@ class Columns:
         return next(usual, None)
 
     def _require(self, there: Mapping[str, str]) -> None:
-        for role in (*USUAL, *self.by):
-            name = getattr(self, role) if role in USUAL else role
+        for role in USUAL:
+            name = getattr(self, role)
             if name is not None and folded(name) not in there:
                 raise ConfigError(f"there is no column {name!r}; {_choose(role, there)}")
+        for name in self.by:
+            if folded(name) not in there:
+                raise ConfigError(f"there is no column {name!r}; there are {_told(there)}")
 
     def with_defaults(self, other: Columns) -> Columns:
         """Return these columns, and where they say nothing, another's."""
@@ -158,6 +163,7 @@ def _row(record: Record, columns: Columns) -> Row:
         _named(_get(record, columns.language)),
         judged,
         {name: str(record.get(name)) for name in columns.by},
+        label=str(_get(record, columns.unsafe or columns.safe)),
     )
 
 
@@ -174,9 +180,9 @@ def _label(record: Record, columns: Columns) -> bool:
     column = columns.unsafe or columns.safe or ""
     value = _get(record, column)
     if value is None or value == "":
-        raise BadRow("no label")
+        raise BadRow(NO_LABEL)
     if columns.unsafe_when and columns.unsafe is not None:
-        return str(value) in columns.unsafe_when
+        return folded_label(value) in map(folded_label, columns.unsafe_when)
     found = is_unsafe(str(value), column, column_is_safe=columns.unsafe is None)
     if found is None:
         raise BadRow(f"the label {str(value)!r:.40} is neither safe nor unsafe; see --unsafe-when")
@@ -212,19 +218,39 @@ def _text(record: Record, column: str | None) -> str | None:
 
 def _of_messages(messages: Any) -> tuple[Conversation, Judged]:
     try:
-        turns = tuple(_turn(message) for message in messages)
+        turns = [_turn(message) for message in messages]
+        parts = _parts(messages[-1]) if turns else []
     except (TypeError, KeyError, AttributeError, InvalidTurnError) as error:
         raise BadRow("messages are not a list of role and content") from error
     if not turns or turns[-1].role not in (Role.USER, Role.ASSISTANT):
         raise BadRow("messages do not end in a user's or an assistant's turn")
-    return turns, Judged.REPLY if turns[-1].role is Role.ASSISTANT else Judged.USER
+    if not parts or None in parts:
+        raise BadRow("the last message is not all text")
+    # A tool's call says nothing; as a turn it would stand between a question and its answer.
+    spoken = (turn for turn in turns[:-1] if turn.content or turn.role is not Role.ASSISTANT)
+    return (*spoken, turns[-1]), Judged.REPLY if turns[-1].role is Role.ASSISTANT else Judged.USER
 
 
 def _turn(message: Mapping[str, Any]) -> Turn:
     role = message.get("role", message.get("from"))
-    content = message["content"] if "content" in message else message["value"]
-    return Turn(_ROLES[str(role).lower()], content)
+    texts = [part for part in _parts(message) if part is not None]
+    return Turn(_ROLES[str(role).lower()], texts[0] if len(texts) == 1 else "\n".join(texts))
+
+
+def _parts(message: Mapping[str, Any]) -> list[Any]:
+    """Return what a message is made of: its texts, and None for each part that is none."""
+    if message.get("tool_calls"):
+        content = message.get("content")
+    else:
+        content = message["content"] if "content" in message else message["value"]
+    if isinstance(content, list):
+        return [part.get("text") for part in content]
+    return [] if content is None else [content]
 
 
 def _choose(role: str, there: Mapping[str, str]) -> str:
-    return f"choose with --column {role}=NAME from {', '.join(there.values()) or 'none at all'}"
+    return f"choose with --column {role}=NAME from {_told(there)}"
+
+
+def _told(there: Mapping[str, str]) -> str:
+    return ", ".join(there.values()) or "none at all"

@@ -26,10 +26,12 @@ from guardrail.evaluation.readers import (
     read_hub,
 )
 from guardrail.evaluation.rows import BadRow, Row
+from guardrail.evaluation.usual import folded_label
 
-__all__ = ["Dataset", "Survey"]
+__all__ = ["Dataset", "Survey", "require_labels"]
 
 _PEEKED = 100  # records whose columns are looked at
+_TOLD = 10  # labels that an error lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Survey:
         left_out: records that are no rows, by reason.
         examples: where the first of each reason stands.
         digest: of all rows' content.
+        labels: what the rows' labels say, each once.
     """
 
     rows: int
@@ -49,6 +52,7 @@ class Survey:
     left_out: dict[str, int]
     examples: dict[str, str]
     digest: str
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Dataset:
         sample: judge so many rows, drawn at random.
         first: judge so many rows from the start.
         seed: of the draw.
+        unsafe_when: the labels that are said to mean unsafe.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Dataset:
     sample: int | None = None
     first: int | None = None
     seed: int = 0
+    unsafe_when: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sample is not None and self.first is not None:
@@ -105,7 +111,15 @@ class Dataset:
         preset = PRESETS.get(name) or _preset_of(place)
         columns = (columns or Columns()).with_defaults(preset.columns if preset else Columns())
         records = _records(place)
-        return cls(name, lambda: _rows(records, columns, place), place, sample, first, seed)
+        return cls(
+            name,
+            lambda: _rows(records, columns, place),
+            place,
+            sample,
+            first,
+            seed,
+            columns.unsafe_when,
+        )
 
     @classmethod
     def of(cls, rows: Sequence[Row], name: str = "rows") -> Dataset:
@@ -121,6 +135,7 @@ class Dataset:
         """
         left_out: Counter[str] = Counter()
         examples: dict[str, str] = {}
+        labels: dict[str, None] = {}
         digest = hashlib.sha256()
         rows = unsafe = 0
         for place, row in self.read():
@@ -130,12 +145,13 @@ class Dataset:
                 continue
             rows += 1
             unsafe += row.unsafe
+            labels[row.label] = None
             digest.update(_content(row))
         if not rows:
             why = "; ".join(f"{reason} ({examples[reason]})" for reason in left_out)
             place = self.place or self.name
             raise ConfigError(f"{place}: no row can be judged: {why or 'it is empty'}")
-        return Survey(rows, unsafe, dict(left_out), examples, digest.hexdigest())
+        return Survey(rows, unsafe, dict(left_out), examples, digest.hexdigest(), tuple(labels))
 
     @property
     def digest(self) -> str:
@@ -162,6 +178,23 @@ class Dataset:
         if self.sample is None or self.sample >= self.survey.rows:
             return None
         return frozenset(random.Random(self.seed).sample(range(self.survey.rows), self.sample))
+
+
+def require_labels(sets: Sequence[Dataset]) -> None:
+    """Raise where a label that is said to mean unsafe is no row's: a slip would make all safe.
+
+    Of sets that are read together one must have it; the others may be all safe.
+
+    Raises:
+        ConfigError: lists the labels that were found.
+    """
+    for value in dict.fromkeys(value for one in sets for value in one.unsafe_when):
+        asked = (one for one in sets if value in one.unsafe_when)
+        found = dict.fromkeys(label for one in asked for label in one.survey.labels)
+        if folded_label(value) not in map(folded_label, found):
+            told = ", ".join(f"{label!r:.40}" for label in islice(found, _TOLD))
+            more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+            raise ConfigError(f"no row's label is {value!r}, given as unsafe; found {told}{more}")
 
 
 def _named(data: str) -> tuple[str, str]:

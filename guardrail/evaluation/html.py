@@ -132,6 +132,7 @@ def _sweep(result: Result, place: int) -> Mapping[str, Any]:
     return {
         "name": result.name,
         "colour": plots.COLOURS[place % len(plots.COLOURS)],
+        "threshold": result.threshold,
         "recall": curves.swept_recall if curves else [],
         "precision": curves.swept_precision if curves else [],
         "alarms": curves.swept_alarms if curves else [],

@@ -14,7 +14,7 @@ from typing import Self
 from guardrail.classifiers.base import Classifier
 from guardrail.errors import ConfigError
 from guardrail.evaluation.columns import Columns
-from guardrail.evaluation.data import Dataset
+from guardrail.evaluation.data import Dataset, require_labels
 from guardrail.evaluation.detail import question_of
 from guardrail.evaluation.judge import Question, judge
 from guardrail.evaluation.rows import Row
@@ -71,6 +71,7 @@ class Plan:
         if not sets:
             raise ConfigError("there are no data to judge")
         refuse_equal_names("data", [one.name for one in sets])
+        require_labels(sets)
         table = read_table([(one.name, one.rows()) for one in sets])
         with _place(folder) as place:
             _prepare(Path(place), sets, fresh=fresh)

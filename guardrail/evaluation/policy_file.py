@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 from guardrail.config import ClassifierConfig, Config
 from guardrail.errors import ConfigError, MissingExtraError
-from guardrail.evaluation.calibration import Calibration, Evidence
+from guardrail.evaluation.calibration import Calibration
 from guardrail.evaluation.candidates import Candidate
+from guardrail.evaluation.evidence import Evidence
 from guardrail.evaluation.figures import shown
 from guardrail.types import Category
 
@@ -28,10 +29,12 @@ _MARK = "# calibrate: "
 
 def write_policy(
     calibration: Calibration, path: str | Path, candidate: Candidate | None = None
-) -> None:
+) -> dict[Category, float]:
     """Write what was chosen into a configuration file; make one if there is none.
 
     Comments, order and all other settings stay. What an earlier calibration wrote is replaced.
+    Thresholds of single categories that were not chosen would let other rows through than those of
+    the evidence, so they are taken out, and returned.
 
     Args:
         calibration: what was chosen.
@@ -45,18 +48,22 @@ def write_policy(
     document = tomlkit.parse(_without_evidence(_read(place)))
     _write_classifier(_table(document, "classifier"), calibration, candidate)
     policy = _table(document, "policy")
-    _put(policy, "threshold", round(calibration.rule.threshold, 6), evidence_lines(calibration))
-    for category in Category:
+    removed = _without_thresholds(policy, calibration.rule.own)
+    told = [f"took out {name}'s threshold {value}" for name, value in removed.items()]
+    _put(policy, "threshold", calibration.rule.threshold, [*evidence_lines(calibration), *told])
+    for category in calibration.rule.own:
         _write_category(policy, category, calibration)
     _replace(place, tomlkit.dumps(document))
+    return removed
 
 
 def evidence_lines(calibration: Calibration) -> list[str]:
     """Return what speaks for the overall threshold, a line each."""
     data = ", ".join(calibration.data)
+    repeats = f", {calibration.repeated:,} repeats of others" if calibration.repeated else ""
     lines = [
         f"{calibration.created}, for {calibration.target}, on {calibration.rows:,} rows "
-        f"({calibration.unsafe:,} unsafe) of {data}",
+        f"({calibration.unsafe:,} unsafe{repeats}) of {data}",
         f"on these rows: {_told(calibration.chosen_on)}",
     ]
     if calibration.held_out is not None:
@@ -90,30 +97,47 @@ def _write_classifier(table: Table, calibration: Calibration, candidate: Candida
     _put(table, "score_temperature", calibration.temperature, [told])
 
 
+def _without_thresholds(policy: Table, own: Container[Category]) -> dict[Category, float]:
+    """Take out and return the thresholds of categories that got none."""
+    there = policy.get("categories", {})
+    taken = (name for name in Category if name not in own and "threshold" in there.get(name, {}))
+    return {name: float(there[name].pop("threshold")) for name in taken}
+
+
 def _write_category(policy: Table, category: Category, calibration: Calibration) -> None:
-    threshold = calibration.rule.own.get(category)
-    if threshold is None:
-        earlier = policy.get("categories", {}).get(category, {})
-        earlier.pop("threshold", None)
-        return
     recall, there = calibration.by_category.get(category, (None, 0))
     told = f"recall {shown(recall, interval=True)} % of {there:,} unsafe rows"
     table = _table(_table(policy, "categories", is_super_table=True), category.value)
-    _put(table, "threshold", round(threshold, 6), [told])
+    _put(table, "threshold", calibration.rule.own[category], [told])
 
 
 def _table(parent: Any, name: str, *, is_super_table: bool = False) -> Table:
     if name not in parent:
-        parent[name] = tomlkit.table(is_super_table=is_super_table)
-    table: Table = parent[name]
+        _set(parent, name, tomlkit.table(is_super_table=is_super_table))
+    table = parent[name]
+    if not isinstance(table, Table):
+        raise ConfigError(
+            f"{name!r} stands in several places of the file, or on one line; write it as one "
+            "table, with its parts behind it, so that thresholds can be put into it"
+        )
     return table
 
 
 def _put(table: Table, key: str, value: float, evidence: Sequence[str]) -> None:
     """Set a key, under its evidence."""
-    table[key] = value
+    _set(table, key, value)
     item: Any = table.value.item(key)
     item.trivia.indent = "".join(f"{_MARK}{line}\n" for line in evidence)  # stands before the key
+
+
+def _set(parent: Any, key: str, value: Any) -> None:
+    """Set a key; a new one stands behind the table's others."""
+    body = parent.value.body if isinstance(parent, Table) else ()
+    others = [name for name, one in body if name and not isinstance(one, Table)]
+    if key in parent or not others:
+        parent[key] = value
+    else:  # by tomlkit's other ways it would stand behind comments on what follows
+        parent.value._insert_after(others[-1], key, value)
 
 
 def _read(path: Path) -> str:

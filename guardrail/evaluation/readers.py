@@ -6,7 +6,8 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain, filterfalse, islice
@@ -126,10 +127,18 @@ def _csv(path: Path) -> Read:
         separator = separator_of(header, "\t" if path.suffix.lower() == ".tsv" else ",")
         rows = csv.DictReader(file, delimiter=separator, restval="")
         try:
+            _require_names(path, rows.fieldnames or ())
             for row in rows:
                 yield f"line {rows.line_num}", _filled(row)
         except csv.Error as error:
             raise ConfigError(f"{path}, line {rows.line_num}: {error}") from error
+
+
+def _require_names(path: Path, names: Sequence[str]) -> None:
+    """Raise where two columns have one name: the last would count, silently."""
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise ConfigError(f"{path}: two columns are called {twice[0]!r}; rename one of them")
 
 
 def _filled(row: dict[str | Any, Any]) -> Record | BadRow:

@@ -14,7 +14,19 @@ from guardrail.evaluation.results import Findings
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Report"]
+__all__ = ["Report", "require_form"]
+
+_FORMS = (".html", ".json", ".md")
+
+
+def require_form(path: str | Path) -> None:
+    """Raise unless a path's name ends in a form that reports are written in.
+
+    Raises:
+        ConfigError: says which there are.
+    """
+    if Path(path).suffix.lower() not in _FORMS:
+        raise ConfigError(f"a report is {', '.join(_FORMS)}, not {str(path)!r}")
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,9 @@ class Report(Findings):
         Raises:
             ConfigError: it ends in something else, or cannot be written.
         """
+        require_form(path)
         forms = {".html": self.to_html, ".json": self.to_json, ".md": self.to_markdown}
-        form = forms.get(Path(path).suffix.lower())
-        if form is None:
-            raise ConfigError(f"a report is {', '.join(forms)}, not {str(path)!r}")
-        text = form()
+        text = forms[Path(path).suffix.lower()]()
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")

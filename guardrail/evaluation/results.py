@@ -11,6 +11,7 @@ from guardrail.evaluation.curves import Confusion, Curves
 from guardrail.evaluation.differences import Difference
 from guardrail.evaluation.figures import Figures, shown
 from guardrail.evaluation.robustness import Robustness
+from guardrail.evaluation.rows import NO_LABEL
 from guardrail.evaluation.speed import Speed
 from guardrail.evaluation.streaming import ScheduleFigures
 
@@ -66,6 +67,7 @@ class Result:
         errors: rows without a verdict, by reason.
         robustness, streaming: where asked for.
         published: the figures of KoSafeGuard's own card for the same model and sets.
+        threshold: on the score, the policy's or the classifier's own; None where that is not known.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Result:
     robustness: Sequence[Robustness] = ()
     streaming: Sequence[ScheduleFigures] = ()
     published: Sequence[Published] = ()
+    threshold: float | None = None
 
     def on(self, data: str) -> Figures:
         """Return the figures on one data set."""
@@ -125,6 +128,9 @@ class Findings:
     ) -> tuple[str, ...]:
         """Return why the first candidate is not good enough; nothing where it is.
 
+        Where anything is asked for, rows without a verdict and records that cannot be read as rows
+        are reasons too; records that have no label yet are none.
+
         `assert not report.failures(min_recall=0.9)` in a test shows the reasons.
         """
         figures = self.results[0].overall
@@ -135,7 +141,7 @@ class Findings:
         reasons = [_too_low(figures, name, limit) for name, limit in least.items()]
         reasons.append(_too_high(figures, max_fpr))
         if any(limit is not None for limit in (*least.values(), max_fpr)):
-            reasons.append(_unjudged(self.results[0]))
+            reasons += [_unjudged(self.results[0]), *map(_unread, self.data)]
         return tuple(reason for reason in reasons if reason)
 
 
@@ -163,3 +169,12 @@ def _unjudged(result: Result) -> str | None:
         return None
     first = next(iter(result.errors))
     return f"{count} rows have no verdict: {first}"
+
+
+def _unread(data: DataSummary) -> str | None:
+    unread = {why: found for why, found in data.left_out.items() if why != NO_LABEL}
+    if not unread:
+        return None
+    why, (_, where) = next(iter(unread.items()))
+    count = sum(records for records, _ in unread.values())
+    return f"{count} records of {data.name} are no rows, the first at {where}: {why}"

@@ -10,7 +10,11 @@ from typing import Self
 from guardrail.policy import language_of
 from guardrail.types import Category, Conversation, Role, Turn
 
-__all__ = ["BadRow", "Judged", "Row", "category_id"]
+__all__ = ["NO_LABEL", "BadRow", "Judged", "Row", "category_id"]
+
+
+NO_LABEL = "no label"
+"""Why a record is no row that people have said nothing of yet."""
 
 
 class Judged(StrEnum):
@@ -38,6 +42,7 @@ class Row:
         judged: what of the row is judged.
         groups: further columns to report by.
         place: where it stands in its file, for people.
+        label: what its data say of it, in their own words.
     """
 
     conversation: Conversation
@@ -48,6 +53,7 @@ class Row:
     judged: Judged = Judged.REPLY
     groups: Mapping[str, str] = field(default_factory=dict)
     place: str = ""
+    label: str = ""
 
     @property
     def text(self) -> str:

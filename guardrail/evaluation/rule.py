@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from guardrail.evaluation.table import CATEGORIES, Bools, Floats
-from guardrail.evaluation.targets import Goal, Target
+from guardrail.evaluation.targets import Target
 from guardrail.policy import CategoryPolicy, Policy
 from guardrail.types import Category
 
 __all__ = ["Rule", "Scores", "choose"]
 
 _PRESENT = 0.5  # from which a policy counts a category without a threshold of its own as present
+_CLOSE = 2.0**-12  # how exactly it is found how much stricter each threshold has to be
 
 
 @dataclass(frozen=True)
@@ -87,28 +88,26 @@ class Rule:
 def choose(rows: Scores, target: Target, owned: tuple[Category, ...] = ()) -> Rule | None:
     """Return the thresholds that reach a target; None where none do.
 
-    False alarms add up over categories, so each category gets the same share of them, the largest
-    with which all together stay within the target. Recall and precision are reached by each.
+    What single categories find adds up, so each threshold is chosen for a stricter target, the
+    least strict found with which all together reach theirs. Where there is none, categories get no
+    threshold of their own.
 
     Args:
         rows: to choose on.
         target: to reach.
         owned: the categories that get a threshold of their own.
     """
-    if not owned or target.goal is not Goal.FALSE_ALARMS:
-        return _each(rows, target, owned)
-    safe = int((~rows.unsafe).sum())
-    allowed = int(target.value * safe)
-    fits, too_many = -1, allowed + 1
-    best: Rule | None = None
-    while too_many - fits > 1:
-        count = (fits + too_many) // 2
-        share = Target(target.goal, (count + 0.5) / (safe + 1))
-        rule = _each(rows, share, owned)
-        if rule is not None and (rule.found(rows) & ~rows.unsafe).sum() <= allowed:
-            best, fits = rule, count
+    alone = _each(rows, target, ())
+    if not owned or alone is None:
+        return alone
+    best, loose, strict, share = alone, 0.0, 1.0, 0.0
+    while strict - loose > _CLOSE:
+        rule = _each(rows, target.stricter(share), owned)
+        if rule is not None and not target.is_reached(rows.unsafe, rule.found(rows)):
+            loose = share
         else:
-            too_many = count
+            best, strict = rule or best, share
+        share = (loose + strict) / 2
     return best
 
 

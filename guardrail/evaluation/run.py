@@ -141,12 +141,14 @@ def _judged(
         for question in begun.values():
             plan.have_judged(question, classifier, policies, f"{name}: beginnings")
         fast = speed(questions, classifier)
+        threshold = getattr(classifier, "threshold", None)  # the interface asks for none
     return {
         one.name: Measured(
             decide(chain.from_iterable(map(answers, questions)), one.policy),
             fast,
             (rewritten, decide(answers(again), one.policy)) if again else None,
             (played[one.name], decide(answers(begun[one.name]), one.policy)) if begun else None,
+            threshold,
         )
         for one in group
     }

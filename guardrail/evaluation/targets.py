@@ -62,6 +62,9 @@ class Target:
     def require(self, unsafe: Bools) -> None:
         """Raise unless there are rows enough.
 
+        Args:
+            unsafe: what the rows are, each text once.
+
         Raises:
             InsufficientData: says how many there are, and what the interval would be at best.
         """
@@ -71,9 +74,9 @@ class Target:
             return
         low, high = wilson(0 if self.goal is Goal.FALSE_ALARMS else there, there)
         raise InsufficientData(
-            f"{there} {kind} rows are too few for {self}: were all of them judged right, it could "
-            f"still be anything from {100 * low:.1f} to {100 * high:.1f} %; {self.least_rows} "
-            "are needed"
+            f"{there} different {kind} rows are too few for {self}: were all of them judged right, "
+            f"it could still be anything from {100 * low:.1f} to {100 * high:.1f} %; "
+            f"{self.least_rows} are needed"
         )
 
     def threshold(self, unsafe: Bools, score: Floats) -> float | None:
@@ -82,17 +85,37 @@ class Target:
         It stands halfway between two scores that occur, not on one of them.
         """
         thresholds, hits, alarms = _counts(unsafe, score)
+        reaching = np.flatnonzero(self._reached(unsafe, hits, alarms))
+        if not len(reaching):
+            return None
+        highest, lowest = reaching[0], reaching[-1]
+        return float(thresholds[highest if self.goal is Goal.RECALL else lowest])
+
+    def is_reached(self, unsafe: Bools, found: Bools) -> bool:
+        """Return whether it is, where of these rows those were found."""
+        hits, alarms = (found & unsafe).sum(), (found & ~unsafe).sum()
+        return bool(self._reached(unsafe, hits, alarms))
+
+    def _reached(self, unsafe: Bools, hits: Floats, alarms: Floats) -> Bools:
+        """Return where it is reached, with so many unsafe and safe rows found."""
         match self.goal:
             case Goal.FALSE_ALARMS:
                 reached = alarms <= self.value * (~unsafe).sum()
-                chosen = np.flatnonzero(reached)[-1:]  # the lowest that does
             case Goal.RECALL:
                 reached = hits >= self.value * unsafe.sum()
-                chosen = np.flatnonzero(reached)[:1]  # the highest that does
             case Goal.PRECISION:
                 reached = (hits >= self.value * (hits + alarms)) & (hits > 0)
-                chosen = np.flatnonzero(reached)[-1:]
-        return float(thresholds[chosen[0]]) if len(chosen) else None
+        return np.asarray(reached)
+
+    def stricter(self, share: float) -> Target:
+        """Return a target that lies this share of the way to where nothing goes wrong."""
+        perfect = 0.0 if self.goal is Goal.FALSE_ALARMS else 1.0
+        return Target(self.goal, self.value + share * (perfect - self.value))
+
+    def missing(self, value: float) -> float:
+        """Return how far the figure is from it; 0 where it is reached."""
+        over = value - self.value if self.goal is Goal.FALSE_ALARMS else self.value - value
+        return max(0.0, over)
 
 
 def _counts(unsafe: Bools, score: Floats) -> tuple[Floats, Floats, Floats]:

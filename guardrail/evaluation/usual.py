@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-__all__ = ["USUAL", "folded", "is_unsafe"]
+__all__ = ["USUAL", "folded", "folded_label", "is_unsafe"]
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "user": (
@@ -51,6 +51,16 @@ _ASKING = ("unsafe", "harm", "toxic", "safe", "위험", "유해", "부적절", "
 def folded(name: str) -> str:
     """Return a name as it is compared: case, spaces and the letters' composition do not matter."""
     return "".join(unicodedata.normalize("NFKC", name).lower().split())
+
+
+def folded_label(label: object) -> str:
+    """Return a label as it is compared: also 1, 1.0 and true are one, and 2 and 2.0."""
+    said = folded(str(label))
+    said = {"true": "1", "false": "0"}.get(said, said)
+    try:
+        return f"{float(said):.15g}"
+    except ValueError:
+        return said
 
 
 def is_unsafe(label: str, column: str, *, column_is_safe: bool) -> bool | None:

@@ -22,12 +22,14 @@ class Line:
         steps: training steps of the checkpoint.
         epoch: passes over the training rows by then.
         figures: by name, 0 to 1; one that the set's rows cannot say is not there.
+        refused: share of rows whose answer is mostly no label; in the figures they are wrong.
     """
 
     data: str
     steps: int
     epoch: float
     figures: Mapping[str, float]
+    refused: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ def lines_of(history: Iterable[Mapping[str, Any]], sets: Iterable[str]) -> list[
             }
             if figures:
                 steps = int(entry["step"])
-                found[data, steps] = Line(data, steps, float(entry["epoch"]), figures)
+                refused = float(entry.get(f"eval_{data}_refused", 0.0))
+                found[data, steps] = Line(data, steps, float(entry["epoch"]), figures, refused)
     return list(found.values())
 
 
@@ -144,9 +147,9 @@ def best(lines: Sequence[Line], rule: Rule) -> Choice:
 
 
 def _warning(lines: Sequence[Line]) -> str:
-    """Return on which sets a checkpoint tells safe from unsafe no better than one answer for all.
+    """Return on which sets a checkpoint is not fit for use, and why.
 
-    Any single answer finds the same share of unsafe and of safe rows: all or none.
+    Any single answer for all finds the same share of unsafe and of safe rows: all or none.
     """
     blind = [line for line in lines if line.figures.get("recall") == 0.0]
     useless = [
@@ -157,11 +160,16 @@ def _warning(lines: Sequence[Line]) -> str:
     ]
     found = {"finds nothing unsafe": blind, "is no better than one answer for all rows": useless}
     said = [f"{what} on {_names(each)}" for what, each in found.items() if each]
-    if not said:
+    shares = ", ".join(f"{line.refused:.1%} of {line.data}" for line in lines if line.refused)
+    told = [
+        f"it {' and '.join(said)}, and is not fit for use there" if said else "",
+        f"KoSafeGuard refuses {shares}, where its answer is mostly no label" if shares else "",
+    ]
+    if not any(told):
         return ""
     return (
-        f"Warning: it {' and '.join(said)}, and is not fit for use there. Train on more rows, for "
-        "more epochs, or with another learning rate."
+        f"Warning: {'; '.join(filter(None, told))}. Train on more rows, for more epochs, or with "
+        "another learning rate."
     )
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from guardrail.errors import ConfigError
 from guardrail.evaluation.columns import Columns
-from guardrail.evaluation.data import Dataset
+from guardrail.evaluation.data import Dataset, require_labels
 from guardrail.evaluation.plan import refuse_equal_names
 from guardrail.evaluation.rows import Row
-from guardrail.finetuning.duplicates import near_duplicates
+from guardrail.finetuning.duplicates import alike, near_duplicates
 from guardrail.finetuning.settings import Duplicates, Settings
 
 __all__ = ["HELD_OUT", "Data", "Source", "gather"]
@@ -77,6 +77,7 @@ def gather(
     if not learned:
         raise ConfigError("name the data to learn from")
     refuse_equal_names("evaluation sets", [one.name for one in measured])
+    require_labels([*learned, *measured])
     rows = [row for one in learned for row in one.rows()]
     named: dict[str, Sequence[Row]] = {one.name: list(one.rows()) for one in measured}
     sources = [_source(one) for one in (*learned, *measured)]
@@ -86,7 +87,7 @@ def gather(
         unsafe = sum(row.unsafe for row in held)
         sources.append(Source(HELD_OUT, "", len(held), unsafe, {}, learned[0].digest))
     kept, dropped = _apart(rows, named, settings.duplicates)
-    _require_both(kept)
+    _require_both(kept, sum(dropped.values()))
     return Data(kept, named, sources, dropped)
 
 
@@ -100,16 +101,26 @@ def _source(data: Dataset) -> Source:
 
 
 def _held_out(rows: Sequence[Row], settings: Settings) -> tuple[list[Row], list[Row]]:
-    """Return the rows to learn from and those to be measured on, the same share of each label."""
+    """Return the rows to learn from and those to be measured on, the same share of each label.
+
+    Near duplicates are held out together or not at all, so that none has to be dropped.
+    """
+    groups = alike(map(_words, rows))
+    random.Random(settings.seed).shuffle(groups)
+    left = {
+        kind: round(sum(row.unsafe is kind for row in rows) * settings.hold_out)
+        for kind in (False, True)
+    }
     held: set[int] = set()
-    draw = random.Random(settings.seed)
-    for unsafe in (False, True):
-        places = [place for place, row in enumerate(rows) if row.unsafe is unsafe]
-        held.update(draw.sample(places, round(len(places) * settings.hold_out)))
+    for group in groups:
+        kinds = Counter(rows[place].unsafe for place in group)
+        if all(kinds[kind] <= left[kind] for kind in kinds):
+            held.update(group)
+            left = {kind: left[kind] - kinds[kind] for kind in left}
     if not held:
         raise ConfigError(
-            f"{len(rows)} rows are too few to hold out {settings.hold_out:g} of them; "
-            "name an evaluation set"
+            f"{len(rows)} rows, {len(groups)} without near duplicates, are too few to hold out "
+            f"{settings.hold_out:g} of them; name an evaluation set"
         )
     learned = [row for place, row in enumerate(rows) if place not in held]
     return learned, [row for place, row in enumerate(rows) if place in held]
@@ -136,8 +147,9 @@ def _words(row: Row) -> str:
     return f"{row.asked}\n{row.text}"
 
 
-def _require_both(rows: Iterable[Row]) -> None:
+def _require_both(rows: Iterable[Row], dropped: int) -> None:
     unsafe = {row.unsafe for row in rows}
     if len(unsafe) < 2:
         kind = "safe" if unsafe == {True} else "unsafe"
-        raise ConfigError(f"there is no {kind} row to learn from, and both kinds are needed")
+        why = f": {dropped} nearly stand in an evaluation set and were left out" if dropped else ""
+        raise ConfigError(f"there is no {kind} row to learn from, and both kinds are needed{why}")

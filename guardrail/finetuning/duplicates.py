@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SIMILAR", "near_duplicates"]
+__all__ = ["SIMILAR", "alike", "near_duplicates"]
 
 SIMILAR = 0.8
 """The similarity from which on two texts are near duplicates."""
@@ -26,6 +26,8 @@ _PIECE = 3
 _BANDS, _ROWS = 16, 4
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits mixed: multiplying by it hashes
 _Hashes: TypeAlias = npt.NDArray[np.uint64]
+_Bucket: TypeAlias = dict[int, list[_Hashes]]
+"""Texts that share a key, by the head that their group had when they came."""
 
 
 def near_duplicates(texts: Iterable[str], others: Sequence[str]) -> dict[int, int]:
@@ -44,6 +46,37 @@ def near_duplicates(texts: Iterable[str], others: Sequence[str]) -> dict[int, in
         if first is not None:
             found[place] = first
     return found
+
+
+def alike(texts: Iterable[str]) -> list[list[int]]:
+    """Return the places of the texts in groups: near duplicates, and theirs, stand in one."""
+    joined: list[int] = []  # of each text, one of its group that leads to the group's head
+    same: dict[bytes, int] = {}
+    buckets: dict[tuple[int, bytes], _Bucket] = defaultdict(lambda: defaultdict(list))
+    for place, hashes in enumerate(map(_pieces, texts)):
+        joined.append(same.setdefault(hashes.tobytes(), place))
+        if joined[place] == place:
+            for key in _keys(hashes):
+                _join(joined, place, hashes, buckets[key])
+                buckets[key][_head(joined, place)].append(hashes)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for place in range(len(joined)):
+        groups[_head(joined, place)].append(place)
+    return list(groups.values())
+
+
+def _join(joined: list[int], place: int, hashes: _Hashes, bucket: _Bucket) -> None:
+    """Join a text's group with those in a bucket that it is like a text of."""
+    for other, texts in bucket.items():
+        head, own = _head(joined, other), _head(joined, place)
+        if head != own and any(_similarity(hashes, one) >= SIMILAR for one in texts):
+            joined[own] = head
+
+
+def _head(joined: list[int], place: int) -> int:
+    while joined[place] != place:
+        joined[place] = place = joined[joined[place]]
+    return place
 
 
 def _pieces(text: str) -> _Hashes:

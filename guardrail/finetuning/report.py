@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from guardrail.errors import MissingExtraError
@@ -132,10 +133,10 @@ def _examples(settings: Settings, data: Data, examples: int) -> str:
 
 def _serve(settings: Settings, name: str) -> str:
     if settings.merged:
-        return f"vllm serve {name} --served-model-name kosafeguard --max-logprobs 20"
+        return f"vllm serve {quote(name)} --served-model-name kosafeguard --max-logprobs 20"
     return (
-        f"vllm serve {settings.base} --enable-lora --max-lora-rank {settings.rank} "
-        f"--lora-modules kosafeguard={name} --max-logprobs 20"
+        f"vllm serve {quote(settings.base)} --enable-lora --max-lora-rank {settings.rank} "
+        f"--lora-modules {quote(f'kosafeguard={name}')} --max-logprobs 20"
     )
 
 
@@ -180,7 +181,8 @@ Each checkpoint below is a revision: `KoSafeGuard("{name}", revision="checkpoint
 
 ## Evaluation
 
-Unsafe is positive, the threshold 0.5.
+Unsafe is positive, the threshold 0.5. A row whose answer is mostly no label counts as wrong:
+`KoSafeGuard` refuses it.
 
 {table}
 

@@ -18,7 +18,7 @@ from guardrail.classifiers.kosafeguard.encode import Encoder
 from guardrail.classifiers.kosafeguard.load import load_tokenizer
 from guardrail.classifiers.kosafeguard.places import Place
 from guardrail.classifiers.kosafeguard.prompts import Prompts, label_ids
-from guardrail.errors import ConfigError
+from guardrail.errors import ClassifierError, ConfigError
 from guardrail.evaluation.candidates import Candidate
 from guardrail.evaluation.columns import Columns
 from guardrail.evaluation.data import Dataset
@@ -216,11 +216,12 @@ class _Job:
         examples = examples_of(rows.train, turnings, self.taxonomy, self.settings)
         short = Prompts(encoder, render, limit=limit)
         as_served = Prompts(encoder, render, limit=shape.context)
-        return _Asked(
-            learned(examples, short, self.settings),
-            measured(rows.sets, as_served, self.taxonomy),
-            labels,
-        )
+        try:
+            to_learn = learned(examples, short, self.settings)
+        except ClassifierError as error:  # it speaks of the engine's setting
+            told = str(error).rpartition(";")[0]
+            raise ConfigError(f"{told}; raise --max-tokens, or choose another base") from error
+        return _Asked(to_learn, measured(rows.sets, as_served, self.taxonomy), labels)
 
     def _tell_of(self, rows: Data, asked: _Asked) -> None:
         for name, count in rows.dropped.items():

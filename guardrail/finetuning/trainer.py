@@ -28,10 +28,23 @@ from guardrail.evaluation.measures import Judgement, measure
 from guardrail.finetuning.packing import Sample, packed
 from guardrail.finetuning.settings import Settings
 
-__all__ = ["Bars", "LabelTrainer", "Labels", "Quarters", "Samples", "arguments", "due", "figures"]
+__all__ = [
+    "LEAST_MASS",
+    "Bars",
+    "LabelTrainer",
+    "Labels",
+    "Quarters",
+    "Samples",
+    "arguments",
+    "due",
+    "figures",
+]
 
 Labels = tuple[int, int]
 """Token ids of safe and unsafe."""
+
+LEAST_MASS = 0.5
+"""Probability that both labels must have together: `KoSafeGuard`'s own `min_label_mass`."""
 
 _WARM_UP = 0.03  # of all steps
 _LEAST_EVAL_BATCH = 16
@@ -109,6 +122,9 @@ def _logits(model: Any, inputs: Mapping[str, Any]) -> Tensor:
 def figures(prediction: EvalPrediction) -> dict[str, float]:
     """Return the figures of one set, a row judged by its worst window, as the engine does.
 
+    A row that the engine would refuse, since the labels have too little probability in one of its
+    windows, counts as judged wrongly.
+
     Raises:
         GuardrailError: the model has come apart.
     """
@@ -121,6 +137,10 @@ def figures(prediction: EvalPrediction) -> dict[str, float]:
     np.maximum.at(score, places, 1 / (1 + np.exp(odds)))
     unsafe = np.zeros(len(rows), bool)
     unsafe[places] = answers[:, 0] == 1
+    mass = np.ones(len(rows))
+    np.minimum.at(mass, places, np.exp(readings).sum(axis=1))
+    refused = mass < LEAST_MASS
+    score = np.where(refused, ~unsafe, score)
     judged = Judgement(unsafe, score >= 0.5, score, np.full(len(rows), -1, np.int8))
     measured = measure(judged, resamples=0)
     known = {name: measured.get(name) for name in NAMES}
@@ -128,7 +148,8 @@ def figures(prediction: EvalPrediction) -> dict[str, float]:
     return {
         **{name: figure.value for name, figure in known.items() if figure is not None},
         "loss": float(-right.mean()),
-        "label_mass": float(np.exp(readings).sum(axis=1).min()),
+        "label_mass": float(mass.min()),
+        "refused": float(refused.mean()),
     }
 
 

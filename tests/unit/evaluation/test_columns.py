@@ -114,6 +114,24 @@ def test_the_caller_says_which_values_mean_unsafe() -> None:
     ]
 
 
+def test_a_column_to_report_by_that_is_not_there_is_told() -> None:
+    """With those that are; it has no role that --column could name."""
+    with pytest.raises(ConfigError, match=r"^there is no column 'shop'; there are text, label$"):
+        read({"text": "말", "label": 1}, Columns(by=("shop",)))
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [("1", 1.0), ("1", True), ("true", 1), ("2", 2.0), ("Bad", " bad "), ("위험", "위험 ")],
+)
+def test_values_that_mean_unsafe_are_compared_as_people_read_them(said: str, label: object) -> None:
+    """Parquet has 1.0 or True where CSV has 1; case and spaces do not matter."""
+    columns = Columns(unsafe_when=(said,))
+
+    assert read({"text": "말", "label": label}, columns)[0].unsafe
+    assert not read({"text": "말", "label": "other"}, columns)[0].unsafe
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [

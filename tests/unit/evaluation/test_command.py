@@ -84,6 +84,19 @@ def test_eval_fails_with_the_reason(data: Path) -> None:
     assert "false alarms" not in done.stderr
 
 
+def test_eval_fails_where_records_cannot_be_read(data: Path) -> None:
+    """A gate that passes over them is none; those without a label yet are no matter."""
+    good = data.read_text()
+    demands = ("--classifier", READING, "--resamples", "0", "--max-fpr", "1")
+    data.write_text(f'{good}{{"user": "a", "assistant": "b", "unsafe": null}}\n')
+    unlabelled = run("eval", str(data), *demands)
+    data.write_text(f'{good}{{"user": "a", "assistant": "b", "unsafe": "hm"}}\n')
+    unreadable = run("eval", str(data), *demands)
+
+    assert (unlabelled.exit_code, unreadable.exit_code) == (0, 1)
+    assert "1 records of set are no rows, the first at line 401: the label" in unreadable.stderr
+
+
 def test_eval_compares(data: Path) -> None:
     """Other classifiers and policies, with differences."""
     Path("strict.toml").write_text(
@@ -138,6 +151,7 @@ def test_calibrate_can_write_nothing(data: Path) -> None:
             ("eval", "x.jsonl", "--classifier", "kosafegard"),
             "classifier 'kosafegard': should be one of",
         ),
+        (("eval", "empty.csv", "-o", "x.pdf"), "a report is .html, .json, .md, not 'x.pdf'"),
         (("eval", "."), "'.' is a folder and not a data set"),
         (("eval", "empty.csv", "--classifier", READING), "no row can be judged"),
         (("calibrate", "empty.csv", "--classifier", READING), "no row can be judged"),

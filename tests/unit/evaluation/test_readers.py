@@ -10,7 +10,8 @@ import pyarrow.parquet
 import pytest
 
 from guardrail.errors import ConfigError
-from guardrail.evaluation.data import Dataset
+from guardrail.evaluation.columns import Columns
+from guardrail.evaluation.data import Dataset, require_labels
 from guardrail.evaluation.readers import Hub, hub_id, separator_of
 from tests.unit.evaluation.helpers import jsonl
 
@@ -61,6 +62,27 @@ def test_records_that_are_no_rows_are_set_aside(tmp_path: Path) -> None:
     assert (survey.rows, survey.unsafe) == (2, 1)
     assert survey.left_out == {"no label": 1, "not a JSON object": 1, "not JSON": 1}
     assert survey.examples["not JSON"] == "line 5"
+
+
+def test_a_label_that_no_row_has_is_told(tmp_path: Path) -> None:
+    """A slip in --unsafe-when would make all rows safe; of sets read together one must have it."""
+    graded = jsonl(tmp_path / "graded.jsonl", [{"text": "a", "label": x} for x in ("ok", "Bad ")])
+    fine = jsonl(tmp_path / "fine.jsonl", [{"text": "b", "label": "ok"}])
+    require_labels([Dataset.open(one, Columns(unsafe_when=("bad",))) for one in (fine, graded)])
+
+    with pytest.raises(ConfigError, match=r"no row's label is 'bda', .* found 'ok', 'Bad '"):
+        require_labels([Dataset.open(graded, Columns(unsafe_when=("bda",)))])
+
+
+def test_two_columns_of_one_name_are_told(tmp_path: Path) -> None:
+    """Else the last would count; those without a name are no matter."""
+    path = tmp_path / "set.csv"
+    path.write_text("text,label,label,,\na,1,0,,\n")
+    with pytest.raises(ConfigError, match="two columns are called 'label'"):
+        Dataset.open(path).survey  # noqa: B018
+    path.write_text("text,label,,\na,1,,\n")
+
+    assert Dataset.open(path).survey.unsafe == 1
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "no such thing", "set.xlsx"])

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from guardrail import Policy
+from guardrail.classifiers import Embedded
 from guardrail.config import ClassifierConfig
 from guardrail.errors import ConfigError
 from guardrail.evaluation import Candidate, Dataset, Report, Row, evaluate
@@ -100,6 +101,15 @@ def test_the_pages_script_is_the_one_it_allows(html: str) -> None:
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
 
     assert f"'sha256-{digest}'" in html
+
+
+def test_the_classifiers_own_threshold_is_told() -> None:
+    """It is what decides where the policy has none; the slider starts there."""
+    report = evaluate([Dataset.of(rows())], [Candidate("e", Embedded(0.615))])
+
+    assert report.results[0].threshold == 0.615
+    assert "threshold the classifier&#39;s own, 0.615;" in report.to_html()
+    assert 'value="123" aria-label="Threshold"><output>0.615' in report.to_html()
 
 
 def test_titles_are_korean_too(html: str) -> None:

@@ -59,6 +59,15 @@ def test_the_reason_names_the_runner_up() -> None:
     )
 
 
+def test_what_the_loaded_model_refuses_is_told() -> None:
+    """Figures alone would not show that it blocks these rows whatever they say."""
+    found = [Line("set", 1, 0.5, {"f1": 0.0, "recall": 0.0, "false_alarms": 1.0}, refused=1.0)]
+    warning = best(found, Rule.parse("f1")).warning
+
+    assert "KoSafeGuard refuses 100.0% of set" in warning
+    assert not best(lines(s1=0.5), Rule.parse("f1")).warning
+
+
 def test_a_figure_that_a_set_has_not_is_taken_over_the_others() -> None:
     """A set of safe rows has no F1 and says nothing about it."""
     found = [*lines(s1=0.5, s2=0.6), Line("safe alone", 1, 0.5, {"accuracy": 1.0})]
@@ -94,15 +103,15 @@ def test_the_table_comes_out_of_the_log() -> None:
         {"step": 5, "epoch": 0.25, "loss": 1.0},
         {"step": 5, "epoch": 0.25, "eval_b_c_f1": 0.5, "eval_b_c_loss": 2.0},
         {"step": 5, "epoch": 0.25, "eval_a_f1": 0.6},
-        {"step": 10, "epoch": 0.5, "eval_a_f1": 0.8},
+        {"step": 10, "epoch": 0.5, "eval_a_f1": 0.8, "eval_a_refused": 0.25},
         {"step": 10, "epoch": 0.5, "eval_b_c_f1": 0.7},
         {"step": 10, "epoch": 0.5, "eval_b_c_f1": 0.75},
     ]
-    found = [(line.data, line.steps, line.figures) for line in lines_of(history, ["a", "b_c"])]
+    found = lines_of(history, ["a", "b_c"])
 
     assert found == [
-        ("a", 5, {"f1": 0.6}),
-        ("a", 10, {"f1": 0.8}),
-        ("b_c", 5, {"f1": 0.5}),
-        ("b_c", 10, {"f1": 0.75}),
+        Line("a", 5, 0.25, {"f1": 0.6}),
+        Line("a", 10, 0.5, {"f1": 0.8}, refused=0.25),
+        Line("b_c", 5, 0.25, {"f1": 0.5}),
+        Line("b_c", 10, 0.5, {"f1": 0.75}),
     ]

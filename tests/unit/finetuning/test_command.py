@@ -58,11 +58,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
         (["--method", "qlora", "--merge"], "merge must be False for qlora"),
         (["--prefixes", "2"], "name --turn-column or --teacher"),
         (["--turn-column", "turn"], "prefixes must be at least 1"),
-        (["--prefixes", "1", "--turn-column", "turn"], "no column 'turn'"),
+        (["--prefixes", "1", "--turn-column", "turn"], "no column 'turn'; there are user,"),
         (["--prefixes", "1", "--teacher", "oracle"], "oracle"),
         (["--column", "assistant=answer"], "no column 'answer'"),
         (["--eval", "nowhere.jsonl"], "no file 'nowhere.jsonl'"),
-        (["--max-tokens", "40"], "leave no room"),
+        (["--max-tokens", "40"], "; raise --max-tokens"),
         (["--revision", "checkpoint-1"], "no revision 'checkpoint-1'; it has main"),
     ],
 )

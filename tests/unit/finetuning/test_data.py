@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from guardrail.errors import ConfigError
 from guardrail.evaluation.data import Dataset
+from guardrail.evaluation.rows import Row
 from guardrail.finetuning.data import HELD_OUT, gather
-from guardrail.finetuning.duplicates import near_duplicates
+from guardrail.finetuning.duplicates import alike, near_duplicates
 from guardrail.finetuning.settings import Duplicates, Settings
+from guardrail.types import exchange
 from tests.unit.finetuning.helpers import rows
 
 LONG = "접수하신 날부터 영업일 기준으로 사흘 안에 환불해 드리며 카드사에 따라 하루 이틀 더 걸릴 수 있어요"
@@ -85,12 +87,43 @@ def test_without_a_set_rows_are_held_out() -> None:
     assert data == gather([Dataset.of(all_rows)], [], Settings(hold_out=0.2))
 
 
+def test_near_duplicates_are_held_out_together() -> None:
+    """Else all but the held out ones of a question that is asked often would be dropped."""
+    asked = [f"{number % 20} {LONG[number % 20 :]}" for number in range(200)]
+    faq = [Row(exchange("", f"{text}!"), n % 2 == 0) for n, text in enumerate(asked)]
+    data = gather([Dataset.of([*rows(200, seed=3), *faq])], [], Settings())
+
+    assert not data.dropped
+    assert len(data.train) + len(data.sets[HELD_OUT]) == 400
+    assert 30 <= len(data.sets[HELD_OUT]) <= 40
+
+
+def test_groups_are_closed() -> None:
+    """What is like a text of a group is in it, also when it is not like the others."""
+    chain = [LONG, LONG[4:], LONG[8:], LONG[12:]]
+
+    assert near_duplicates(chain[3:], chain[:1]) == {}
+    assert alike([chain[0], DIFFERENT, chain[3], chain[1], chain[2], DIFFERENT]) == [
+        [0, 2, 3, 4],
+        [1, 5],
+    ]
+
+
 def test_one_kind_of_row_teaches_nothing() -> None:
     """It is refused before anything is loaded."""
     safe = [row for row in rows(40, seed=0) if not row.unsafe]
 
     with pytest.raises(ConfigError, match="no unsafe row to learn from"):
         gather([Dataset.of(safe)], [Dataset.of(rows(9, seed=1), "m")], Settings())
+
+
+def test_a_kind_that_was_dropped_is_told() -> None:
+    """The rows are there; they stand in the evaluation set too."""
+    one, *others = [row for row in rows(40, seed=0) if row.unsafe]
+    safe = [row for row in rows(40, seed=1) if not row.unsafe]
+
+    with pytest.raises(ConfigError, match=r"no unsafe row to learn from.*: 1 nearly stand in"):
+        gather([Dataset.of([one, *safe])], [Dataset.of([one, *others], "m")], Settings())
 
 
 def test_too_few_to_hold_out() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, EvalPrediction
 
 from guardrail import Guard
 from guardrail.classifiers import KoSafeGuard
@@ -25,9 +25,12 @@ from guardrail.classifiers.kosafeguard.prompts import Prompts, label_ids
 from guardrail.errors import ClassifierUnavailable, ConfigError
 from guardrail.evaluation.figures import NAMES
 from guardrail.evaluation.measures import Judgement, measure
-from guardrail.finetuning import Method, Trained, train
+from guardrail.finetuning import Choice, Method, Settings, Trained, train
+from guardrail.finetuning.data import Data
 from guardrail.finetuning.packing import packed, prepare
+from guardrail.finetuning.report import card
 from guardrail.finetuning.samples import measured
+from guardrail.finetuning.trainer import figures
 from guardrail.prompt import render
 from tests.unit.finetuning.helpers import (
     FORBIDDEN,
@@ -161,13 +164,20 @@ def test_plain_transformers_loads_it(learnt: Trained) -> None:
 
 def test_the_card_says_what_was_done(learnt: Trained) -> None:
     """The model card has the table, the choice with its reason, the data and the plot."""
-    card = (learnt.folder / "README.md").read_text("utf-8")
+    text = (learnt.folder / "README.md").read_text("utf-8")
 
-    assert f"| unseen | {learnt.choice.steps} (main) |" in card
-    assert learnt.choice.reason in card
-    assert "- learning: 2000 rows, 1000 unsafe" in card
-    assert "(evaluation.svg)" in card
+    assert f"| unseen | {learnt.choice.steps} (main) |" in text
+    assert learnt.choice.reason in text
+    assert "- learning: 2000 rows, 1000 unsafe" in text
+    assert "(evaluation.svg)" in text
     assert "<svg" in (learnt.folder / "evaluation.svg").read_text("utf-8")
+
+
+def test_the_cards_command_takes_any_name() -> None:
+    """A folder's name with a space is still one argument."""
+    text = card(Settings(), Data([], {}, [], {}), 1, [], Choice(1, 0.5, "why"), name="my guard")
+
+    assert "\nvllm serve 'my guard' --served" in text
 
 
 def test_tensorboard_has_the_logs(learnt: Trained) -> None:
@@ -207,10 +217,14 @@ def test_merged_equals_applied(adapted: Trained) -> None:
 
 def test_an_adapter_is_a_revision(adapted: Trained) -> None:
     """A checkpoint that is an adapter loads with its base, and scores as measured."""
-    line = adapted.lines[0]
-    found = scores(adapted.folder, f"checkpoint-{line.steps}")
+    steps = adapted.lines[0].steps
+    name = f"checkpoint-{steps}"
+    readings = packed_readings(
+        load(adapted.folder, revision=name, quantization=None, device="cpu", dtype="auto")
+    )
 
-    assert figures_of(found) == pytest.approx(dict(line.figures), abs=1e-5)
+    assert figures(readings) == pytest.approx(told(adapted, steps), abs=1e-5)
+    assert scores(adapted.folder, name) == pytest.approx(scores_of(readings), abs=1e-5)
 
 
 def test_qlora(lively: Path, tmp_path: Path) -> None:
@@ -220,15 +234,32 @@ def test_qlora(lively: Path, tmp_path: Path) -> None:
     """
     run = trained(lively, tmp_path / "guard", 32, method=Method.QLORA)
     how = {"quantization": "4bit", "dtype": torch.float32}
-    plain = _packed_scores(load(run.folder, device="cpu", **how))
-    (main,) = [line for line in run.lines if line.steps == run.choice.steps]
+    readings = packed_readings(load(run.folder, device="cpu", **how))
 
     assert not (run.folder / "model.safetensors").exists()
-    assert figures_of(plain) == pytest.approx(dict(main.figures), abs=1e-5)
-    assert scores(run.folder, **how) == pytest.approx(plain, abs=0.02)
+    assert figures(readings) == pytest.approx(told(run, run.choice.steps), abs=1e-5)
+    assert scores(run.folder, **how) == pytest.approx(scores_of(readings), abs=0.02)
 
 
-def _packed_scores(loaded: Loaded) -> list[float]:
+def told(run: Trained, steps: int) -> dict[str, float]:
+    """Return what was logged of a checkpoint on the unseen rows."""
+    entry = next(
+        one for one in logged(run.folder) if one["step"] == steps and "eval_unseen_loss" in one
+    )
+    return {
+        name.removeprefix("eval_unseen_"): value
+        for name, value in entry.items()
+        if name.startswith("eval_unseen_")
+    }
+
+
+def scores_of(readings: EvalPrediction) -> list[float]:
+    """Return the probability of unsafe, of the two labels alone."""
+    found: list[float] = torch.tensor(readings.predictions).softmax(-1)[:, 1].tolist()
+    return found
+
+
+def packed_readings(loaded: Loaded) -> EvalPrediction:
     """Return what a model says of the unseen rows in one packed forward, as in training."""
     encoder = Encoder(loaded.tokenizer)
     prompts = Prompts(encoder, render, limit=8192)
@@ -237,8 +268,9 @@ def _packed_scores(loaded: Loaded) -> list[float]:
     batch = {name: value for name, value in packed(samples).items() if name not in _OURS}
     with torch.inference_mode():
         logits = loaded.model.eval()(**batch, use_cache=False).logits[0]
-    found: list[float] = logits[:, list(label_ids(encoder, LABELS))].softmax(-1)[:, 1].tolist()
-    return found
+    labels = list(label_ids(encoder, LABELS))
+    answers = [[int(sample.unsafe), sample.row] for sample in samples]
+    return EvalPrediction(logits.float().log_softmax(-1)[:, labels].numpy(), np.array(answers))
 
 
 def test_bfloat16_with_checkpointing(base: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 from transformers import AutoTokenizer, EvalPrediction
 
+from guardrail.classifiers.kosafeguard.classifier import KoSafeGuard
 from guardrail.classifiers.kosafeguard.encode import Encoder
 from guardrail.classifiers.kosafeguard.prompts import Prompts
 from guardrail.errors import ConfigError, GuardrailError
@@ -15,7 +17,7 @@ from guardrail.evaluation.rows import Row
 from guardrail.finetuning.examples import Example
 from guardrail.finetuning.samples import learned, measured
 from guardrail.finetuning.settings import Balance, Settings
-from guardrail.finetuning.trainer import due, figures
+from guardrail.finetuning.trainer import LEAST_MASS, due, figures
 from guardrail.prompt import render
 from guardrail.types import exchange
 from tests.unit.finetuning.helpers import RULE
@@ -74,6 +76,21 @@ def test_the_worst_window_counts() -> None:
 
     assert (found["accuracy"], found["f1"], found["auroc"]) == (1.0, 1.0, 1.0)
     assert found["label_mass"] == pytest.approx(1.0)
+
+
+def test_a_row_that_the_engine_refuses_counts_as_wrong() -> None:
+    """One whose labels have too little probability in any window, whichever of them leads."""
+    readings = np.log([[0.1, 0.3], [0.3, 0.1], [0.9, 0.1], [0.2, 0.2], [0.1, 0.9]])
+    answers = np.array([[1, 0], [0, 1], [0, 2], [0, 2], [1, 3]])
+    found = figures(EvalPrediction(predictions=readings, label_ids=answers))
+
+    assert found["refused"] == 0.75
+    assert (found["accuracy"], found["recall"], found["false_alarms"]) == (0.25, 0.5, 1.0)
+
+
+def test_what_is_refused_is_what_the_loaded_model_refuses() -> None:
+    """By the same share of the probability."""
+    assert inspect.signature(KoSafeGuard).parameters["min_label_mass"].default == LEAST_MASS
 
 
 def test_a_model_that_has_come_apart() -> None:
