@@ -257,7 +257,7 @@ class _Transport:
 
     def _judged(self, call: Call, response: Any) -> Any:
         if not response.is_success:
-            said = failed(call, response.status_code, response.read(), self._wire.guard)
+            said = failed(response.status_code, response.read(), self._wire.guard)
             return self._wire.whole(response, said)
         if _is_stream(response):
             body = GuardedBytes(call, _Source(response), self._wire.guard)
@@ -293,7 +293,7 @@ class _AsyncTransport:
     async def _judged(self, call: Call, response: Any) -> Any:
         if not response.is_success:
             raw = await response.aread()
-            said = await afailed(call, response.status_code, raw, self._wire.guard)
+            said = await afailed(response.status_code, raw, self._wire.guard)
             return self._wire.whole(response, said)
         if _is_stream(response):
             body = GuardedAsyncBytes(call, _Source(response), self._wire.guard)

@@ -24,6 +24,7 @@ from guardrail.integrations.gateway.page import PageHeaders, page
 from guardrail.integrations.gateway.passage import Passage
 from guardrail.integrations.gateway.sending import ClientGone, Incoming, until_gone
 from guardrail.integrations.gateway.settings import GatewayConfig
+from guardrail.integrations.gateway.stopping import Stopping
 from guardrail.integrations.gateway.upstream import Asked, Upstream
 from guardrail.integrations.records import RecordStore
 from guardrail.integrations.telemetry.prometheus import PrometheusHook
@@ -89,6 +90,7 @@ class _Gateway:
             lifespan=self._lifespan,
         )
         app.add_middleware(Door, keys=self._keys, max_body=self._config.max_body)
+        app.add_middleware(Stopping)
         app.add_exception_handler(HTTPException, _as_fault)
         app.add_exception_handler(RequestValidationError, _as_fault)
         app.add_exception_handler(Exception, _as_fault)
@@ -151,10 +153,10 @@ class _Gateway:
         return forward
 
     async def _any_path(self, path: str) -> Response:
-        segments = path.strip("/").split("/")
-        if not path.isprintable() or _STRANGE & set(path) or {"", ".", ".."} & set(segments):
+        # Slashes too many as well: what is answered here under its own name is never sent on.
+        if not path.isprintable() or _STRANGE & set(path) or {"", ".", ".."} & set(path.split("/")):
             raise Fault(404, f"there is no path {path!r:.100}", code="unknown_path")
-        return _Forwarded(self._passage(), path.strip("/"))
+        return _Forwarded(self._passage(), path)
 
 
 class _Forwarded(Response):

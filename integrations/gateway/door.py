@@ -7,15 +7,22 @@ import hmac
 from collections.abc import Iterable
 
 from pydantic import SecretStr
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guardrail.integrations.gateway.faults import Fault
+from guardrail.integrations.gateway.whence import (
+    is_from_elsewhere,
+    is_loopback,
+    names_this_machine,
+)
 
-__all__ = ["OWN_KEY", "Door", "Headers", "Keys"]
+__all__ = ["OWN_COOKIES", "OWN_KEY", "Door", "Headers", "Keys"]
 
 Headers = list[tuple[bytes, bytes]]
 
 OWN_KEY = b"x-guardrail-key"  # for clients whose Authorization is the upstream's
+OWN_COOKIES = "guardrail-"  # what the names of the page's begin with
 _KEY_HEADERS = (b"authorization", b"api-key", OWN_KEY)
 _OPEN = ("/healthz", "/readyz")
 _PAGE = "/page/"  # has a door of its own
@@ -76,6 +83,8 @@ class Door:
         headers: Headers = scope["headers"]
         if not _is_open(scope["path"]):
             self._ask_for_a_key(headers)
+            if not self._keys:
+                _refuse_pages(HTTPConnection(scope))
         length = dict(headers).get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body:
             raise _too_large(self._max_body)
@@ -84,14 +93,31 @@ class Door:
         if not self._keys.admit(headers):
             message = "a key of this gateway is needed: Authorization: Bearer KEY"
             raise Fault(401, message, code="invalid_api_key")
-        # Without keys a page of any site could spend the upstream's key from a visitor's browser.
-        if not self._keys and (b"sec-fetch-site", b"cross-site") in headers:
-            message = "pages of other sites may not ask a gateway that has no keys"
-            raise Fault(403, message, code="cross_site")
 
 
 def _is_open(path: str) -> bool:
     return path in _OPEN or path == "/" or path.startswith(_PAGE)
+
+
+def _refuse_pages(asked: HTTPConnection) -> None:
+    """Refuse what a page of any site could ask from a visitor's browser, with no key to stop it.
+
+    Raises:
+        Fault: another site sent it, or its own name was made to lead to this machine.
+    """
+    if is_from_elsewhere(asked.headers):
+        message = "pages of other sites may not ask a gateway that has no keys"
+        raise Fault(403, message, code="cross_site")
+    host = asked.headers.get("host")  # which every browser names
+    if host is not None and _came_by_loopback(asked) and not names_this_machine(host):
+        message = "without keys (GUARDRAIL_KEYS) this address answers only as localhost, 127.0.0.1"
+        raise Fault(403, f"{message} or [::1], not as {host!r:.100}", code="unknown_host")
+
+
+def _came_by_loopback(asked: HTTPConnection) -> bool:
+    """Whether it reached an address that only this machine has."""
+    server = asked.scope.get("server")
+    return server is not None and is_loopback(server[0])
 
 
 class _Counted:

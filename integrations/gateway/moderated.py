@@ -153,7 +153,7 @@ class Moderated:
         results = [_result(outcome) for outcome in outcomes]
         failed = next((one for one in results if one["type"] == "error"), None)
         if failed or not results:
-            return failed or _error("nothing was judged")
+            return failed or _error("not_judged", "nothing was judged")
         if not self.chat:
             return results[0]
         return {
@@ -165,11 +165,11 @@ class Moderated:
 
 def _result(outcome: Outcome) -> dict[str, Any]:
     if outcome.verdict is None:
-        return _error("the text could not be judged")
+        return _error("classifier_unavailable", "the text could not be judged")
     verdict = outcome.verdict
     kind = {"type": "moderation_result", "model": verdict.classifier}
     return {**kind, **result_of(outcome, verdict)}
 
 
-def _error(message: str) -> dict[str, Any]:
-    return {"type": "error", "code": "classifier_unavailable", "message": message}
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "code": code, "message": message}

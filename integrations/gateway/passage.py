@@ -107,7 +107,7 @@ class Passage:
     ) -> None:
         if not answer.is_success:
             raw = await answer.aread()
-            body = await afailed(call, answer.status_code, raw, watch.guard)
+            body = await afailed(answer.status_code, raw, watch.guard)
             await send_whole(send, _head(answer, _JSON), body)
         elif answer.is_stream:
             await self._stream(call, answer, watch, moderated, send)

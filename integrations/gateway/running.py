@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import sys
 from contextlib import suppress
-from ipaddress import ip_address
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 from guardrail.guard import Guard
 from guardrail.integrations.gateway.app import create_app
 from guardrail.integrations.gateway.serving import ServedConfig, ServingConfig
+from guardrail.integrations.gateway.whence import is_loopback
 from guardrail.integrations.telemetry import OpenTelemetryHook, PrometheusHook
 
 __all__ = ["run"]
@@ -88,18 +88,12 @@ def _config(app: ASGIApp, gateway: ServedConfig) -> uvicorn.Config:
 
 def _with_token(gateway: ServedConfig) -> tuple[ServedConfig, str | None]:
     """Return the settings with a token for the page where it needs one, and the one made up."""
-    is_needed = gateway.page and (gateway.keys or not _is_loopback(gateway.host))
+    is_local = gateway.host == "localhost" or is_loopback(gateway.host)
+    is_needed = gateway.page and (gateway.keys or not is_local)
     if not is_needed or gateway.page_token is not None:
         return gateway, None
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     return gateway.model_copy(update={"page_token": SecretStr(token)}), token
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _greeting(settings: ServingConfig, port: int, made: str | None) -> str:

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Send
 
 from guardrail.integrations.gateway.door import Headers
 from guardrail.integrations.gateway.faults import Fault, translating
+from guardrail.integrations.gateway.stopping import stopping
 
 __all__ = [
     "ClientGone",
@@ -137,6 +138,8 @@ async def send_stream(
 ) -> None:
     """Send a response's events as they come; what fails on the way is told by the last.
 
+    So is that the server stops. A client that left is told as well, and does not hear it.
+
     Args:
         send: takes ASGI messages.
         head: comes before them.
@@ -147,10 +150,14 @@ async def send_stream(
     await _start(send, head)
     line = _Line(send, keep_alive)
     await line.put(first)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(line.run())
-        await _put_all(line, events)
-        line.end()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(line.run())
+            await _put_all(line, events)
+            line.end()
+    except asyncio.CancelledError:
+        await send({"type": "http.response.body", "body": stopping().event()})
+        raise
 
 
 async def _put_all(line: _Line, events: AsyncIterator[bytes]) -> None:

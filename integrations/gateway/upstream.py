@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from guardrail.integrations.gateway.door import OWN_KEY, Headers, Keys
+from guardrail.integrations.gateway.door import OWN_COOKIES, OWN_KEY, Headers, Keys
 from guardrail.integrations.gateway.faults import Fault, translating
 from guardrail.integrations.gateway.settings import GatewayConfig
 from guardrail.integrations.openai_wire.headers import is_passed_on
@@ -200,7 +200,7 @@ class Upstream:
             raise Fault(502, message, code="upstream_failed") from error
 
     def _headers(self, asked: Asked, judged: bool) -> Headers:
-        headers = _without(_ASKED_ANEW, self._keys.without(asked.headers))
+        headers = _without_cookies(_without(_ASKED_ANEW, self._keys.without(asked.headers)))
         if judged:  # it is read here, not there
             headers = _without((b"accept-encoding",), headers)
             headers.append((b"accept-encoding", b"identity"))
@@ -237,6 +237,17 @@ def _proxy(url: str) -> str | None:
     if not known.hostname or proxy_bypass(known.hostname):
         return None
     return getproxies().get(known.scheme)
+
+
+def _without_cookies(headers: Headers) -> Headers:
+    """Leave out the page's own cookies, which open it; a browser sends them to all paths."""
+    kept = [(name, _others(value) if name == b"cookie" else value) for name, value in headers]
+    return [header for header in kept if header != (b"cookie", b"")]
+
+
+def _others(cookies: bytes) -> bytes:
+    pairs = (pair.strip() for pair in cookies.split(b";"))
+    return b"; ".join(pair for pair in pairs if not pair.startswith(OWN_COOKIES.encode()))
 
 
 def _without(names: Iterable[bytes], headers: Headers) -> Headers:

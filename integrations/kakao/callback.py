@@ -37,9 +37,9 @@ class Callbacks:
         """Whether an address may be called: over TLS, or on this machine where it is listed."""
         try:
             address = httpx.URL(url)
+            host = address.host  # decoded only now
         except (httpx.InvalidURL, ValueError):
             return False
-        host = address.host
         listed = any(host == one or host.endswith(f".{one}") for one in self._hosts)
         safe = address.scheme == "https" or (address.scheme == "http" and host in _LOOPBACK)
         return listed and safe and not address.userinfo

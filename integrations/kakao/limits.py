@@ -13,31 +13,42 @@ from guardrail.window import sentence_end
 
 __all__ = ["CARDS", "COMPONENTS", "cut", "fit", "pieces"]
 
-OUTPUTS, QUICK_REPLIES, CAROUSEL_ITEMS = 3, 10, 10
+OUTPUTS, QUICK_REPLIES = 3, 10
 SIMPLE_TEXT, LABEL = 1000, 14
+CAROUSEL_ITEMS, CAROUSEL_LISTS = 10, 5
+# Buttons stand below each other, or side by side, where there is less room.
+BUTTONS, BUTTONS_ABREAST, LABEL_ABREAST = 3, 2, 8
 
 # Of a card by itself, and of one in a carousel: characters of its texts, elements of its lists.
 CARDS: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     "textCard": (
-        {"title": 50, "description": 400, "buttons": 3},
-        {"title": 50, "description": 128, "buttons": 3},
+        {"title": 50, "description": 400},
+        {"title": 50, "description": 128},
     ),
     "basicCard": (
-        {"title": 50, "description": 230, "buttons": 3},
-        {"title": 50, "description": 76, "buttons": 3},
+        {"title": 50, "description": 230},
+        {"title": 50, "description": 76},
     ),
     "commerceCard": (
-        {"title": 30, "description": 76, "thumbnails": 1, "buttons": 3},
-        {"title": 30, "description": 76, "thumbnails": 1, "buttons": 3},
+        {"title": 30, "description": 40, "thumbnails": 1},
+        {"title": 30, "description": 40, "thumbnails": 1},
     ),
-    "listCard": ({"items": 5, "buttons": 2}, {"items": 5, "buttons": 2}),
+    "listCard": ({"items": 5}, {"items": 4}),
     "itemCard": (
-        {"title": 200, "description": 200, "itemList": 10, "buttons": 3},
-        {"title": 100, "description": 100, "itemList": 5, "buttons": 2},
+        {"title": 200, "description": 200, "itemList": 10},
+        {"title": 100, "description": 100, "itemList": 5},
     ),
 }
 # Of a card's title and description together.
 _TOGETHER = {"textCard": (400, None), "itemCard": (200, 100)}
+# Of the parts of any card.
+_PARTS = {
+    "thumbnail": {"altText": 50},
+    "thumbnails": {"altText": 50},
+    "profile": {"title": 15},
+    "itemList": {"title": 6},
+    "itemListSummary": {"title": 6, "description": 14},
+}
 COMPONENTS: dict[str, dict[str, int]] = {
     "simpleText": {"text": SIMPLE_TEXT},
     "simpleImage": {"altText": 50},
@@ -102,25 +113,44 @@ def fit(response: dict[str, Any]) -> None:
 
 def _fit_component(name: str, component: Any) -> None:
     if name != "carousel":
-        _fit_card(name, component, COMPONENTS.get(name, {}), _TOGETHER.get(name, (None,))[0])
+        _fit_card(component, COMPONENTS.get(name, {}), _TOGETHER.get(name, (None,))[0])
         return
-    _fit_texts(component, COMPONENTS[name])
     kind = component.get("type")
+    _fit_texts(component, {"items": CAROUSEL_LISTS} if kind == "listCard" else COMPONENTS[name])
     limits = CARDS[kind][1] if kind in CARDS else {}
     for item in component.get("items", ()):
-        _fit_card(kind, item, limits, _TOGETHER.get(kind, (None, None))[1])
+        _fit_card(item, limits, _TOGETHER.get(kind, (None, None))[1])
 
 
-def _fit_card(name: str, card: Any, limits: dict[str, int], together: int | None) -> None:
+def _fit_card(card: Any, limits: dict[str, int], together: int | None) -> None:
     _fit_texts(card, limits)
     title, description = card.get("title"), card.get("description")
     if together and isinstance(title, str) and isinstance(description, str):
         _fit_texts(card, {"description": max(1, together - len(title))})
-    for button in card.get("buttons", ()):
-        _fit_texts(button, {"label": LABEL})
-    if name == "itemCard":
-        for item in (*card.get("itemList", ()), card.get("itemListSummary", {})):
-            _fit_texts(item, {"title": 6})
+    _fit_buttons(card)
+    for name, part_limits in _PARTS.items():
+        for part in _several(card.get(name, ())):
+            _fit_texts(part, part_limits)
+
+
+def _fit_buttons(card: Any) -> None:
+    abreast = _stand_abreast(card)
+    buttons = card.get("buttons", [])
+    del buttons[BUTTONS_ABREAST if abreast else BUTTONS :]
+    for button in buttons:
+        _fit_texts(button, {"label": LABEL_ABREAST if abreast and len(buttons) > 1 else LABEL})
+
+
+def _stand_abreast(card: Any) -> bool:
+    """Whether a card's buttons stand side by side: below a square image they do unless told."""
+    if "buttonLayout" in card:
+        return bool(card["buttonLayout"] == "horizontal")
+    images = (*_several(card.get("thumbnail", ())), *card.get("thumbnails", ()))
+    return any(image.get("fixedRatio") is True for image in images)
+
+
+def _several(part: Any) -> Any:
+    return [part] if isinstance(part, dict) else part
 
 
 def _fit_texts(part: Any, limits: dict[str, int]) -> None:

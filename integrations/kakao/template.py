@@ -111,11 +111,12 @@ def _check_component(name: str, component: Any) -> None:
     (one,) = _dicts(name, [component])
     if name == "carousel" and one.get("type") not in [*CARDS]:
         raise UnguardedCall(f"a carousel of {one.get('type')!r:.40} is not known")
-    for key in ("buttons", "items", "itemList"):
+    for key in ("buttons", "items", "itemList", "thumbnails"):
         for part in _dicts(f"{name}.{key}", one.get(key, [])):
             if name == "carousel":
                 _check_component(f"{name}.{key}", part)
-    _dicts(f"{name}.itemListSummary", [one.get("itemListSummary", {})])
+    for key in ("itemListSummary", "profile", "thumbnail"):
+        _dicts(f"{name}.{key}", [one.get(key, {})])
 
 
 def _dicts(name: str, values: Any) -> list[dict[str, Any]]:

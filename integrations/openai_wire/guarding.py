@@ -21,7 +21,7 @@ from guardrail.integrations.openai_wire.reading import load, load_request
 from guardrail.integrations.openai_wire.responses import read_responses
 from guardrail.integrations.openai_wire.sse import to_bytes, to_json
 from guardrail.integrations.openai_wire.streaming import encoded, end_of
-from guardrail.types import Conversation, Outcome, Role, Turn
+from guardrail.types import Conversation, Outcome, Role, Turn, exchange
 
 __all__ = [
     "UnguardedPath",
@@ -101,7 +101,7 @@ def answer(call: Call, reply: bytes, guard: Guard) -> bytes:
     """
     known = load(reply)
     if _is_error(known):
-        return _failure(known, guard.review(_messages(call, known)))
+        return _failure(known, guard.review(_messages(known)))
     return _body(call.answer(known, guard.review(_replies(call, known))))
 
 
@@ -109,26 +109,27 @@ async def aanswer(call: Call, reply: bytes, guard: Guard) -> bytes:
     """Do what `answer` does, without blocking the event loop."""
     known = load(reply)
     if _is_error(known):
-        return _failure(known, await guard.areview(_messages(call, known)))
+        return _failure(known, await guard.areview(_messages(known)))
     return _body(call.answer(known, await guard.areview(_replies(call, known))))
 
 
-def failed(call: Call, status: int, body: bytes, guard: Guard) -> bytes:
+def failed(status: int, body: bytes, guard: Guard) -> bytes:
     """Return the body of an upstream's error as the caller may see it.
 
     Its message is judged as a reply is, for it may quote one, or what the user said. One that does
     not pass, or cannot be judged, makes way for a plain sentence; the rest of the error stays.
+    It is judged for what it says alone: nobody's question makes "slow down" unsafe.
     """
     known = _error_in(body)
-    return b"" if known is None else _failure(known, guard.review(_messages(call, known)), status)
+    return b"" if known is None else _failure(known, guard.review(_messages(known)), status)
 
 
-async def afailed(call: Call, status: int, body: bytes, guard: Guard) -> bytes:
+async def afailed(status: int, body: bytes, guard: Guard) -> bytes:
     """Do what `failed` does, without blocking the event loop."""
     known = _error_in(body)
     if known is None:
         return b""
-    return _failure(known, await guard.areview(_messages(call, known)), status)
+    return _failure(known, await guard.areview(_messages(known)), status)
 
 
 def refused(call: Call, outcome: Outcome) -> bytes:
@@ -151,12 +152,10 @@ def _error_in(body: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _messages(call: Call, error: Mapping[str, Any]) -> list[Conversation]:
+def _messages(error: Mapping[str, Any]) -> list[Conversation]:
     """Return what is to be judged of an error; nothing, where it says nothing."""
     message = safe_error(error)["error"]["message"]
-    if message == UNKNOWN_ERROR:
-        return []
-    return [(*call.asked, Turn(Role.ASSISTANT, readable(message)))]
+    return [] if message == UNKNOWN_ERROR else [exchange("", readable(message))]
 
 
 def _failure(error: Mapping[str, Any], outcomes: list[Outcome], status: int | None = None) -> bytes:

@@ -269,7 +269,7 @@ def test_an_upstream_that_trickles_is_left_with_its_client() -> None:
         address = ("127.0.0.1", int(served.root.rpartition(":")[2]))
         with socket.create_connection(address, timeout=5) as connection:
             body = json.dumps({**BODY, "stream": True}).encode()
-            start = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            start = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
             connection.sendall(start.encode() + body)
             assert began.wait(10)
 
@@ -350,7 +350,7 @@ def status_of(served: Served, raw: bytes) -> int:
 def test_a_request_with_two_ends_is_refused(framing: str) -> None:
     """Nobody behind the gateway can find a second request in it."""
     with serving(says(SAFE)) as served:
-        raw = f"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n{{}}"
+        raw = f"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n{framing}\r\n\r\n{{}}"
         status = status_of(served, raw.encode())
 
         assert (status, served.upstream.asked) == (400, [])

@@ -97,11 +97,22 @@ def test_strange_paths_are_refused(plain: Served, path: str) -> None:
     assert len(plain.upstream.asked) == before
 
 
+@pytest.mark.parametrize("path", ["moderations", "guard/check", "chat/completions"])
+def test_what_is_judged_here_is_not_sent_on_by_another_spelling(plain: Served, path: str) -> None:
+    """A slash too many goes nowhere; otherwise the text would leave the machine."""
+    before = len(plain.upstream.asked)
+    for spelled in (f"{path}/", f"{path}//", f"/{path}", path.replace("/", "//") + "/"):
+        reply = httpx.post(f"{plain.url}/{spelled}", json={**BODY, "input": "a"})
+
+        assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown_path")
+    assert len(plain.upstream.asked) == before
+
+
 def raw_status(served: Served, path: str) -> int:
     """Return the status for a path that no client would send as it is."""
     address = ("127.0.0.1", int(served.root.rpartition(":")[2]))
     with socket.create_connection(address, timeout=5) as connection:
-        lines = f"GET /v1/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        lines = f"GET /v1/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         connection.sendall(lines.encode())
         return int(connection.makefile("rb").readline().split()[1])
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import socket
 from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from guardrail.errors import ConfigError
 from guardrail.integrations.gateway import GatewayConfig
 from guardrail.integrations.gateway import cli as gateway_cli
+from guardrail.integrations.gateway.door import Door, Keys
 
 from .gateways import Served, serving
 from .openai_calls import MESSAGES, says
@@ -58,16 +62,101 @@ def test_nobody_comes_in_without_a_key() -> None:
         assert served.upstream.asked == []
 
 
-@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-origin", 200)])
-def test_without_keys_pages_of_other_sites_are_shut_out(site: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        *(({"sec-fetch-site": site}, 403) for site in ("cross-site", "same-site")),
+        *(({"sec-fetch-site": site}, 200) for site in ("same-origin", "none")),
+        *(({"origin": origin}, 403) for origin in ("https://evil.test", "null", "")),
+    ],
+)
+def test_without_keys_pages_of_other_sites_are_shut_out(said: dict[str, str], status: int) -> None:
     """A form somewhere else on the web cannot spend the upstream's key, nor this machine's time."""
     checks = {"guard/check": {"user": "a", "assistant": "b"}, "moderations": {"input": "a"}}
     with serving(says(SAFE), upstream_key=OWN) as served:
-        headers = {"sec-fetch-site": site, "content-type": "text/plain"}
+        headers = {**said, "content-type": "text/plain"}
         assert post(served, headers=headers).status_code == status
         assert len(served.upstream.asked) == (status == 200)
         for path, body in checks.items():
             assert post(served, body, path, headers=headers).status_code == status
+
+
+PLACES = (
+    *(
+        ("POST", "/v1/chat/completions", BODY),
+        ("GET", "/v1/models", None),
+        ("GET", "/metrics", None),
+    ),
+    *(("POST", "/v1/guard/check", {"user": "a"}), ("POST", "/v1/moderations", {"input": "a"})),
+)
+
+
+@pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test:80", "10.0.0.9", "[::1", ""])
+def test_without_keys_a_name_that_only_leads_here_is_refused(host: str) -> None:
+    """A page of another site could have its own name point to 127.0.0.1, and be believed."""
+    with serving(says(SAFE)) as served, httpx.Client(base_url=served.root) as client:
+        for method, path, body in PLACES:
+            reply = client.request(method, path, json=body, headers={"host": host})
+
+            assert (reply.status_code, reply.json()["error"]["code"]) == (403, "unknown_host")
+        assert client.get("/healthz", headers={"host": host}).status_code == 200
+        assert client.get("/readyz", headers={"host": host}).status_code == 200
+        paths = [one.path for one in served.upstream.asked]
+
+    assert paths == ["/v1/models"]  # by which readyz reached it
+
+
+def test_this_machine_has_several_names() -> None:
+    """A client may use any of them, or say none, as no browser does."""
+    check = {"user": "a", "assistant": "b"}
+    with serving(says(SAFE)) as served:
+        port = int(served.root.rpartition(":")[2])
+        for host in ("localhost", f"127.0.0.1:{port}", "127.8.8.8", "[::1]:1", f"0.0.0.0:{port}"):
+            reply = post(served, check, "guard/check", headers={"host": host})
+            assert reply.status_code == 200, host
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert b" 200 " in connection.makefile("rb").readline()
+
+
+def test_with_keys_or_at_another_address_any_host_will_do() -> None:
+    """A key is what a page elsewhere lacks; and by which names others reach it, nobody knows."""
+    with serving(says(SAFE), keys=(KEY,)) as served:
+        headers = {"host": "chat.example", "authorization": f"Bearer {KEY}"}
+        assert post(served, headers=headers).status_code == 200
+    for address, status in (("10.0.0.5", 200), ("/run/gateway.sock", 200), ("127.0.0.1", 403)):
+        assert status_at(address, host="chat.example") == status
+
+
+def status_at(address: str, host: str) -> int:
+    """Return the status at the door of a gateway without keys that listens at an address."""
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "server": (address, 80)}
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def ask() -> None:
+        door = Door(Response("in"), Keys(()), 100)
+        await door({**scope, "headers": [(b"host", host.encode())]}, receive, send)
+
+    asyncio.run(ask())
+    return int(said[0]["status"])
+
+
+def test_the_cookies_of_the_page_go_no_further() -> None:
+    """They open it; a browser sends them to every path, and to all ports of a host."""
+    cookies = "a=1; guardrail-0a1b2c3d=99.ff;b=2"
+    with serving(says(SAFE)) as served:
+        post(served, headers={"cookie": cookies})
+        httpx.get(f"{served.url}/models", headers={"cookie": "guardrail-0a1b2c3d=99.ff"})
+        judged, passed = (one.headers for one in served.upstream.asked)
+
+    assert judged["cookie"] == "a=1; b=2"
+    assert "cookie" not in passed
 
 
 def test_the_clients_own_key_goes_upstream_beside_the_gateways() -> None:

@@ -17,6 +17,7 @@ from guardrail.types import Category
 from .browsers import opened, running_browser
 from .gateways import MARKER
 from .openai_calls import says
+from .openai_upstream import Said
 from .pages import SAFE, TOKEN, UNSAFE, Paged, paging, record
 
 HOSTILE = (
@@ -136,6 +137,29 @@ def test_what_goes_wrong_is_said(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator(".turn [role=alert]")).to_have_text("모델 서버에 연결할 수 없어요.")
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            Said({"error": {"message": "slow down"}}, 429),
+            "모델 서버가 오류로 답했어요: 429 slow down",
+        ),
+        (Said("nonsense"), "모델 서버의 답을 읽을 수 없어 판단하지 못했어요."),
+        (Said(b"", 302, {"location": "/x"}), re.compile("--upstream에 그 주소를 적어 주세요")),
+    ],
+)
+def test_what_the_upstream_did_wrong_is_said_in_the_pages_language(
+    browser: Browser, tmp_path: Path, said: Said, shown: str
+) -> None:
+    """What its server said stands in its own words."""
+    with paging(tmp_path, reply=lambda _: said) as paged, opened(browser, paged.root) as window:
+        page = window.goto()
+        page.get_by_label("말 걸기").fill("안녕")
+        page.keyboard.press("Enter")
+
+        expect(page.locator(".turn [role=alert]")).to_have_text(shown)
+
+
 # Hostile text
 
 
@@ -179,6 +203,7 @@ def test_activity_is_counted_drawn_and_listed(browser: Browser, tmp_path: Path) 
         expect(page.locator(".tile .figure").first).to_have_text("5")
         expect(page.locator(".records tbody tr")).to_have_count(5)
         expect(page.locator("svg[role=img]")).to_have_attribute("aria-label", re.compile("차단 2"))
+        expect(page.locator(".lying").first).to_have_text("O1 폭력과 혐오1O5 규제 약물1")
         page.get_by_label("결과", exact=True).select_option("차단")
         expect(page.locator(".records tbody tr")).to_have_count(2)
         expect(page.locator(".tile .figure").first).to_have_text("2")
@@ -195,7 +220,7 @@ def test_activity_is_counted_drawn_and_listed(browser: Browser, tmp_path: Path) 
 
 
 def test_one_record_in_detail(browser: Browser, paged: Paged) -> None:
-    """By keyboard: Enter opens it, Escape shuts it, and the list is as it was."""
+    """By keyboard: Enter opens it, Escape shuts it, and the list and the focus are as they were."""
     with opened(browser, paged.root) as window:
         page = window.goto("#/activity?status=blocked")
         page.locator(".records .when a").last.press("Enter")
@@ -204,6 +229,7 @@ def test_one_record_in_detail(browser: Browser, paged: Paged) -> None:
         expect(dialog).to_contain_text("0.900")
         page.keyboard.press("Escape")
         expect(dialog).to_have_count(0)
+        expect(page.locator(".records .when a").last).to_be_focused()
         assert page.url.endswith("#/activity?status=blocked")
 
 

@@ -140,9 +140,7 @@ def test_a_client_that_leaves_in_the_middle_of_an_upload_ends_it() -> None:
     with before(upstream) as served:
         address = ("127.0.0.1", int(served.root.rpartition(":")[2]))
         with socket.create_connection(address, timeout=5) as connection:
-            start = (
-                f"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: {9 * len(PIECE)}\r\n\r\n"
-            )
+            start = f"POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: {9 * len(PIECE)}\r\n\r\n"
             connection.sendall(start.encode() + PIECE)
             assert began.wait(10)
 

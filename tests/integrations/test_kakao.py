@@ -498,7 +498,7 @@ def test_cards_and_lists_are_cut_to_their_limits() -> None:
     card, listed, carousel = (next(iter(output.values())) for output in template["outputs"])
     assert (len(card["title"]), len(card["description"]), len(card["buttons"])) == (50, 350, 3)
     assert len(card["buttons"][0]["label"]) == 14
-    assert (len(listed["items"]), len(listed["buttons"])) == (5, 2)
+    assert (len(listed["items"]), len(listed["buttons"])) == (5, 3)
     assert len(carousel["items"]) == 10
     assert [len(carousel["items"][0][key]) for key in ("title", "description", "buttons")] == [
         50,
@@ -507,6 +507,67 @@ def test_cards_and_lists_are_cut_to_their_limits() -> None:
     ]
     assert len(template["quickReplies"]) == 10
     assert len(template["quickReplies"][0]["label"]) == 14
+
+
+def fitted(**component: Any) -> Any:
+    """Return a component as it is sent."""
+    response = called(skill({"template": {"outputs": [component]}}), payload()).json()
+    return next(iter(response["template"]["outputs"][0].values()))
+
+
+def test_a_carousel_of_lists_has_limits_of_its_own() -> None:
+    """Five cards of four items each."""
+    card = {"header": {"title": "글"}, "items": [{"title": "글"}] * 5}
+
+    carousel = fitted(carousel={"type": "listCard", "items": [card] * 6})
+
+    assert [len(one["items"]) for one in carousel["items"]] == [4] * 5
+
+
+def test_the_parts_of_a_card_have_limits() -> None:
+    """Alone or in a carousel; a product's description is shorter than others."""
+    long = "가" * 60
+    item = {
+        "thumbnail": {"imageUrl": "https://example.com/a.jpg", "altText": long},
+        "profile": {"title": long},
+        "itemList": [{"title": long, "description": "글"}],
+        "itemListSummary": {"title": long, "description": long},
+    }
+    product = {"description": long, "thumbnails": [{"imageUrl": "u", "altText": long}]}
+
+    (aligned,) = fitted(carousel={"type": "itemCard", "items": [item]})["items"]
+    for card in (aligned, fitted(itemCard=item)):
+        assert len(card["thumbnail"]["altText"]) == 50
+        assert len(card["profile"]["title"]) == 15
+        assert len(card["itemList"][0]["title"]) == 6
+        summary = card["itemListSummary"]
+        assert (len(summary["title"]), len(summary["description"])) == (6, 14)
+    sold = fitted(commerceCard=product)
+    assert (len(sold["description"]), len(sold["thumbnails"][0]["altText"])) == (40, 50)
+
+
+@pytest.mark.parametrize(
+    ("layout", "count", "most"),
+    [
+        ({}, 3, 14),
+        ({"buttonLayout": "vertical"}, 3, 14),
+        ({"buttonLayout": "horizontal"}, 2, 8),
+        ({"thumbnail": {"imageUrl": "u", "fixedRatio": True}}, 2, 8),
+        ({"thumbnails": [{"imageUrl": "u", "fixedRatio": True}]}, 2, 8),
+        ({"thumbnail": {"fixedRatio": True}, "buttonLayout": "vertical"}, 3, 14),
+    ],
+)
+def test_buttons_side_by_side_are_fewer_and_shorter(
+    layout: dict[str, Any], count: int, most: int
+) -> None:
+    """So they stand where the card says so, or its image is a square; one has room for all."""
+    button = {"action": "message", "label": "가" * 30}
+
+    buttons = fitted(basicCard={"title": "글", "buttons": [button] * 4, **layout})["buttons"]
+    (single,) = fitted(basicCard={"title": "글", "buttons": [button], **layout})["buttons"]
+
+    assert [len(one["label"]) for one in buttons] == [most] * count
+    assert len(single["label"]) == 14
 
 
 # Time
@@ -583,7 +644,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         served(skill("네", deadline=0.2)) as url,
         socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as stalled,
     ):
-        stalled.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        stalled.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
         stalled.settimeout(5)
         assert b"408" in stalled.recv(1000)
 
@@ -718,6 +779,7 @@ def test_callbacks_under_way_are_made_before_the_end(platform: Platform) -> None
         ("//kakao.com", False),
         ("https://", False),
         ("https://[::1", False),
+        ("https://xn--kakao-.com", False),
         ("\x00", False),
     ],
 )

@@ -642,9 +642,9 @@ def test_errors_pass_without_what_stands_beside_them() -> None:
     raw = json.dumps({"error": error}).encode()
 
     known = {"error": {"message": "m"}}
-    assert json.loads(failed(call_of(), 400, raw, guard_of())) == known
+    assert json.loads(failed(400, raw, guard_of())) == known
     assert json.loads(answer(call_of(), raw, guard_of())) == known
-    assert failed(call_of(), 400, f"<html>{MARKER}".encode(), guard_of()) == b""
+    assert failed(400, f"<html>{MARKER}".encode(), guard_of()) == b""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from guardrail import ClassifierError, Guard
 from guardrail.integrations.openai_wire.headers import is_passed_on
 from guardrail.testing import StubClassifier
-from guardrail.types import Conversation
+from guardrail.types import Conversation, exchange
 
 from ..conftest import Answering, Mode
 from .gateways import MARKER, serving
@@ -88,8 +88,8 @@ def test_a_classifier_that_fails_costs_an_error_its_words_alone(mode: Mode) -> N
         assert "slow down" not in message
 
 
-def test_an_error_is_judged_once_as_a_reply(mode: Mode) -> None:
-    """To the last thing the user said; one that passes comes as it is."""
+def test_an_error_is_judged_once_as_a_reply_to_nothing(mode: Mode) -> None:
+    """For what it says alone: whatever the question was, it asks nobody to slow down."""
     seen: list[Conversation] = []
 
     def judged(conversations: Any) -> Any:
@@ -99,7 +99,24 @@ def test_an_error_is_judged_once_as_a_reply(mode: Mode) -> None:
     error = error_of(mode, Said(SAFE, 400), Guard(Answering(judged)))
 
     assert error.body == SAFE["error"]
-    assert [[turn.content for turn in one] for one in seen] == [[USER, "slow down, please"]]
+    assert [[turn.content for turn in one] for one in seen] == [["", "slow down, please"]]
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_an_error_is_not_blamed_for_the_question(mode: Mode, status: int) -> None:
+    """A classifier that looks at the exchange finds nothing unsafe in it, at either door."""
+
+    def judged(conversations: Any) -> Any:
+        asked = ["\n".join(turn.content for turn in one) for one in conversations]
+        return StubClassifier(USER).classify_many([exchange("", text) for text in asked])
+
+    guard = Guard(Answering(judged))
+    with serving(lambda _: Said(SAFE, status), guard) as served:
+        reply = httpx.post(f"{served.url}/chat/completions", json=BODY, timeout=10)
+
+    assert reply.json() == SAFE
+    if status == 429:
+        assert error_of(mode, Said(SAFE, status), guard).body == SAFE["error"]
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,22 @@ import hmac
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from guardrail.integrations.gateway.door import OWN_COOKIES
 from guardrail.integrations.gateway.faults import Fault
+from guardrail.integrations.gateway.whence import (
+    is_from_elsewhere,
+    is_loopback,
+    names_this_machine,
+)
 
 __all__ = ["Access", "Entry", "refuse_from_elsewhere"]
 
 _SESSION_S = 12 * 3600
-_NAMES = ("localhost", "127.0.0.1", "::1")
 # What proxies say of whom they speak for: then "from this machine" means nothing.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
@@ -102,7 +105,7 @@ class Access:
 
     def _cookie_name(self) -> str:
         """Return a name of this gateway's own: cookies are shared by all ports of a host."""
-        return f"guardrail-{self._mac('name')[:8]}"
+        return f"{OWN_COOKIES}{self._mac('name')[:8]}"
 
     def _signed(self, expires: int) -> str:
         return f"{expires}.{self._mac(f'session {expires}')}"
@@ -113,28 +116,15 @@ class Access:
 
 def refuse_from_elsewhere(request: Request) -> None:
     """Refuse what another site had a browser send."""
-    site = request.headers.get("sec-fetch-site")
-    if site is None:
-        origin = request.headers.get("origin")
-        is_own = origin is None or origin.partition("://")[2] == request.headers.get("host")
-    else:
-        is_own = site in ("same-origin", "none")
-    if not is_own:
+    if is_from_elsewhere(request.headers):
         raise Fault(403, "this was sent from another site", code="other_site")
 
 
 def _is_from_here(asked: HTTPConnection) -> bool:
-    """Whether a request comes from this machine and means it: a name of one's own may point here.
-
-    A site elsewhere can have its name lead to 127.0.0.1, and a visitor's browser would believe it.
-    """
+    """Whether a request comes from this machine, and means it."""
     if any(name in asked.headers for name in _FORWARDED) or asked.client is None:
         return False
-    try:
-        named = urlsplit(f"//{asked.headers.get('host', '')}").hostname or ""
-        return named in _NAMES and ip_address(asked.client.host).is_loopback
-    except ValueError:
-        return False
+    return names_this_machine(asked.headers.get("host", "")) and is_loopback(asked.client.host)
 
 
 def _digest(token: str) -> bytes:

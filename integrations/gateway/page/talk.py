@@ -23,7 +23,6 @@ from guardrail.integrations.gateway.upstream import Asked, Upstream
 from guardrail.integrations.gateway.watching import Watch
 from guardrail.integrations.openai_wire import (
     AsyncBytes,
-    Call,
     GuardedAsyncBytes,
     afailed,
     arefusal,
@@ -122,7 +121,8 @@ class Talk:
             yield _line({"type": "error", "message": str(error), "code": type(error).__name__})
         except Exception:
             _logger.exception("the playground failed")
-            yield _line({"type": "error", "message": "the gateway failed", "code": None})
+            message, code = "the gateway failed", "gateway_failed"
+            yield _line({"type": "error", "message": message, "code": code})
 
     async def _events(self, asked: TalkRequest) -> AsyncIterator[_Event]:
         taken = _Taken()
@@ -133,7 +133,7 @@ class Talk:
             yield taken.text(refusal.text)
             yield self._end(watch, taken, refusal, "")
             return
-        async with self._source(asked, call, watch.guard) as source:
+        async with self._source(asked, watch.guard) as source:
             heard = Heard(source)
             async for text in _shown(watch.guarded(call, heard)):
                 if text:
@@ -141,9 +141,7 @@ class Talk:
         yield self._end(watch, taken, _last(watch), heard.text)
 
     @asynccontextmanager
-    async def _source(
-        self, asked: TalkRequest, call: Call, guard: Guard
-    ) -> AsyncIterator[AsyncBytes]:
+    async def _source(self, asked: TalkRequest, guard: Guard) -> AsyncIterator[AsyncBytes]:
         if asked.source == "bot":
             said = asked.messages[-1].content
             yield ScriptedBytes(line_for(said) if asked.reply is None else asked.reply)
@@ -152,7 +150,7 @@ class Talk:
         async with self._upstream().answering(request) as answer:
             if not answer.is_success:
                 status, raw = answer.status_code, await answer.aread()
-                raise _failed(status, await afailed(call, status, raw, guard))
+                raise _failed(status, await afailed(status, raw, guard))
             if answer.is_stream:
                 yield answer
             else:  # came whole although a stream was asked for
@@ -226,13 +224,13 @@ def _check(outcome: Outcome) -> _Event:
 
 
 def _failed(status: int | None, body: bytes) -> Fault:
-    """Return what an upstream said about an error; nothing of it is a reply."""
+    """Return an upstream's error, in its own words; nothing of it is a reply."""
     try:
         said = str(json.loads(body)["error"]["message"])
     except (KeyError, TypeError, ValueError):
         said = ""
     told = " ".join(one for one in (str(status or ""), said) if one)
-    return Fault(502, f"the upstream answered with an error: {told}", code="upstream_error")
+    return Fault(502, told or "–", code="upstream_error")
 
 
 def _line(event: _Event) -> bytes:

@@ -7,7 +7,7 @@ import { empty, failed } from "./entrance.js";
 import { addressOf, asked, chosenIn, filters, spans } from "./filters.js";
 import { category } from "./marks.js";
 import { open } from "./record.js";
-import { list } from "./records.js";
+import { linkId, list } from "./records.js";
 import { count, duration, percent, t } from "./speech.js";
 
 let last = new URLSearchParams(); // what was chosen, for who comes back from one record
@@ -29,7 +29,7 @@ export function activity(place, state, { id, values }) {
       records,
       h("h2", { id: "list-title" }, t("act.list")),
       filters(state, chosen, choose),
-      list(state, chosen, leaving.signal),
+      list(state, chosen, leaving.signal, refocus),
     );
   };
   fill(
@@ -50,6 +50,7 @@ export function activity(place, state, { id, values }) {
   );
   load();
   refocus();
+  if (id) focused = linkId(id);
   const shut = id ? open(state, id, () => choose(chosen)) : null;
   return () => {
     leaving.abort();
@@ -57,16 +58,19 @@ export function activity(place, state, { id, values }) {
   };
 }
 
-let focused = null; // the filter in use, which is drawn anew with what it chose
-addEventListener("focusin", ({ target }) => (focused = target.id || target.name || null));
+let focused = null; // the filter in use, or the record looked at, which are drawn anew
+addEventListener("focusin", ({ target }) => {
+  if (!target.closest("dialog")) focused = target.id || target.name || null;
+});
 
 function refocus() {
+  if (document.activeElement !== document.body) return;
   const again =
     focused &&
     (document.getElementById(focused) ??
       document.querySelector(`[name="${CSS.escape(focused)}"]:checked`));
   if (!again) return;
-  again.focus({ preventScroll: true });
+  again.focus({ preventScroll: again.tagName !== "A" });
   if (again.type === "search") again.setSelectionRange(again.value.length, again.value.length);
 }
 
@@ -146,7 +150,7 @@ function byCategory(found, chosen, state) {
   const rows = found
     .map(({ category: name, counts }) => ({
       name: category(state, name),
-      value: counts.blocked + counts.flagged + counts.error_blocked,
+      value: counts.blocked + counts.error_blocked,
       href: name && addressOf("activity", { ...chosen, category: name }),
     }))
     .filter(({ value }) => value)

@@ -10,8 +10,8 @@ import { duration, moment, score, t } from "./speech.js";
 const AT_ONCE = 50;
 const EXCERPT = 160;
 
-/** Return the list; it fills itself. */
-export function list(state, chosen, signal) {
+/** Return the list; it fills itself, and tells when it has. */
+export function list(state, chosen, signal, filled) {
   const rows = h("tbody");
   const more = h("div", { class: "more" });
   const shown = h("div", { class: "scroll" }, table(rows));
@@ -31,6 +31,7 @@ export function list(state, chosen, signal) {
         more,
         page.next && h("button", { type: "button", onclick: () => load(page.next) }, t("more")),
       );
+      if (!after) filled();
     } catch (error) {
       if (error.name !== "AbortError")
         fill(
@@ -78,7 +79,11 @@ function row(state, one) {
     h(
       "td",
       { class: "when" },
-      h("a", { href }, h("time", { datetime: one.time }, moment(one.time))),
+      h(
+        "a",
+        { href, id: linkId(one.id) },
+        h("time", { datetime: one.time }, moment(one.time)),
+      ),
     ),
     h("td", { class: "what" }, badge(one.status)),
     h("td", { class: "kind" }, one.category ? category(state, one.category) : ""),
@@ -87,6 +92,11 @@ function row(state, one) {
     h("td", { class: "text" }, excerpt(one)),
     h("td", { class: "mark" }, one.review ? t(one.review) : ""),
   );
+}
+
+/** Return the id of the link to a record. */
+export function linkId(id) {
+  return `record-${id}`;
 }
 
 /** Return the start of what was judged, as far as it was kept. */

@@ -38,7 +38,8 @@ export function t(key, fields = {}) {
 
 /** Return what went wrong, in words. */
 export function wrong(error) {
-  return words[language][`error.${error.code}`] ?? error.message;
+  const key = `error.${error.code}`;
+  return t(key in words[language] ? key : "error.other", error);
 }
 
 export const count = (number) => new Intl.NumberFormat(language).format(number);
