@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from guardrail.audit import json_line
-from guardrail.errors import GuardrailError, InvalidTurnError, MissingExtraError
+from guardrail.errors import GuardrailError, InvalidTurnError, MissingExtraError, needing
 from guardrail.evaluation.cli import calibrate, evaluate
 from guardrail.finetuning.cli import train
 from guardrail.guard import Guard
@@ -160,12 +160,8 @@ app.command()(train)
 
 def _forward(module: str, extra: str, arguments: list[str]) -> None:
     """Run the command of a module whose libraries come with an extra."""
-    try:
+    with needing(extra):
         command = import_module(module).main
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("guardrail"):
-            raise
-        raise MissingExtraError(library=error.name, extra=extra) from error
     raise typer.Exit(command(arguments) or 0)
 
 

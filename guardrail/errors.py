@@ -11,6 +11,9 @@ GuardrailError
     └── ClassifierUnavailable     the classifier cannot work: weights, device, network, closed
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "ClassifierError",
     "ClassifierProtocolError",
@@ -22,6 +25,7 @@ __all__ = [
     "MissingExtraError",
     "UnguardedCall",
     "causes",
+    "needing",
 ]
 
 
@@ -66,6 +70,21 @@ class ClassifierProtocolError(ClassifierError):
 
 class ClassifierUnavailable(ClassifierError):
     """The classifier cannot work here and now; the message says what to do."""
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Say which extra brings a library that is imported here, and missing.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("guardrail"):
+            raise
+        raise MissingExtraError(library=error.name.partition(".")[0], extra=extra) from error
 
 
 def causes(error: BaseException | None) -> list[BaseException]:

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from guardrail.errors import ConfigError, GuardrailError, MissingExtraError
+from guardrail.errors import ConfigError, GuardrailError, needing
 from guardrail.guard import Guard
 from guardrail.integrations.failures import aattempt, attempt, passable, words_of
 from guardrail.integrations.litellm_calls import (
@@ -39,12 +39,10 @@ from guardrail.integrations.litellm_calls import (
 from guardrail.integrations.openai_wire import arefusal, refusal
 from guardrail.types import Outcome, Role, Turn
 
-try:
+with needing("litellm"):
     from litellm.exceptions import ModifyResponseException
     from litellm.integrations.custom_guardrail import CustomGuardrail
     from litellm.types.guardrails import GuardrailEventHooks
-except ImportError:
-    raise MissingExtraError(library="litellm", extra="litellm") from None
 
 __all__ = ["LiteLLMGuardrail", "guard_call"]
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from guardrail.errors import MissingExtraError, UnguardedCall
+from guardrail.errors import UnguardedCall, needing
 from guardrail.guard import Guard
 from guardrail.integrations.failures import aattempt, attempt
 from guardrail.integrations.openai_wire.calls import Call, Stream
@@ -16,13 +16,11 @@ from guardrail.integrations.openai_wire.responses import read_responses
 from guardrail.integrations.openai_wire.text import Piece
 from guardrail.types import Conversation, Outcome, Role, Turn
 
-try:
+with needing("litellm"):
     from litellm import ModelResponse, ModelResponseStream
     from litellm.llms.openai.responses.transformation import OpenAIResponsesAPIConfig
     from litellm.types.llms.base import BaseLiteLLMOpenAIResponseObject
     from litellm.types.llms.openai import ResponsesAPIResponse
-except ImportError:
-    raise MissingExtraError(library="litellm", extra="litellm") from None
 
 __all__ = [
     "GuardedAsyncChunks",

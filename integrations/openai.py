@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
-from guardrail.errors import ConfigError, MissingExtraError, UnguardedCall
+from guardrail.errors import ConfigError, UnguardedCall, needing
 from guardrail.guard import Guard
 from guardrail.integrations.openai_http import guard_http, unguarded
 
-try:
+with needing("openai"):
     from openai import AsyncOpenAI, OpenAI, OpenAIError
-except ImportError:
-    raise MissingExtraError(library="openai", extra="openai") from None
 
 __all__ = ["UnguardedOpenAICall", "guard_client"]
 

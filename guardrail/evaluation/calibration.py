@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from guardrail.config import ClassifierConfig
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.evaluation.candidates import Candidate
 from guardrail.evaluation.columns import Columns
 from guardrail.evaluation.evidence import (
@@ -32,10 +32,8 @@ from guardrail.evaluation.targets import InsufficientData, Target
 from guardrail.policy import Policy
 from guardrail.types import Category
 
-try:
+with needing("eval"):
     from scipy.optimize import minimize_scalar
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="scipy", extra="eval") from error
 
 __all__ = ["Calibration", "calibrate"]
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.evaluation.measures import Judgement
 from guardrail.evaluation.table import CATEGORIES, Decided, Floats, Table
 
-try:
+with needing("eval"):
     from sklearn import metrics
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="scikit-learn", extra="eval") from error
 
 __all__ = ["Confusion", "Curves", "Numbers", "confusion", "curves"]
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.evaluation.figures import Figure as Number
 from guardrail.evaluation.plots import Shown, coloured, legend, styled, svg
 from guardrail.evaluation.results import Result
 
-try:
+with needing("eval"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="matplotlib", extra="eval") from error
 
 __all__ = ["robustness", "streaming"]
 

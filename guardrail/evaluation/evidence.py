@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.evaluation.figures import Figure
 from guardrail.evaluation.measures import proportion
 from guardrail.evaluation.rows import Row
@@ -17,10 +17,8 @@ from guardrail.evaluation.targets import Goal, Target
 from guardrail.evaluation.usual import folded
 from guardrail.types import Category
 
-try:
+with needing("eval"):
     from sklearn.model_selection import StratifiedKFold
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="scikit-learn", extra="eval") from error
 
 __all__ = ["Evidence", "evidence", "held_out", "is_better", "is_first", "texts_of"]
 

@@ -8,18 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.evaluation import detail_plots, plots
 from guardrail.evaluation.figures import Figure, Figures, shown
 from guardrail.evaluation.results import Findings, Result
 from guardrail.evaluation.sheet import Cell, Sheet, cell_text, is_number, named
 from guardrail.evaluation.sheets import sheets
 
-try:
+with needing("eval"):
     from jinja2 import Environment
     from markupsafe import Markup
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="jinja2", extra="eval") from error
 
 __all__ = ["html"]
 

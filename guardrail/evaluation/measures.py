@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.evaluation.bootstrap import Cells, resampled, weighted
 from guardrail.evaluation.figures import NAMES, Figure, Figures
 from guardrail.evaluation.table import Bools, Decided, Floats, Table
 
-try:
+with needing("eval"):
     from sklearn import metrics
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="scikit-learn", extra="eval") from error
 
 __all__ = ["Judgement", "calibration_error", "judgement", "measure", "proportion", "wilson"]
 

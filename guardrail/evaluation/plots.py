@@ -14,18 +14,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.evaluation.curves import Confusion
 from guardrail.evaluation.figures import Figure as Number
 from guardrail.evaluation.results import Result
 
-try:
+with needing("eval"):
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="matplotlib", extra="eval") from error
 
 __all__ = ["COLOURS", "Shown", "by_candidate", "coloured", "confusions", "legend", "styled", "svg"]
 

@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from guardrail.config import ClassifierConfig, Config
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.evaluation.calibration import Calibration
 from guardrail.evaluation.candidates import Candidate
 from guardrail.evaluation.evidence import Evidence
 from guardrail.evaluation.figures import shown
 from guardrail.types import Category
 
-try:
+with needing("eval"):
     import tomlkit
     from tomlkit.items import Table
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="tomlkit", extra="eval") from error
 
 __all__ = ["evidence_lines", "write_policy"]
 

@@ -14,7 +14,7 @@ from itertools import chain, filterfalse, islice
 from pathlib import Path
 from typing import Any
 
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.evaluation.columns import Columns, Record
 from guardrail.evaluation.rows import BadRow
 
@@ -181,11 +181,9 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _parquet(path: Path) -> Read:
-    try:
+    with needing("eval"):
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="pyarrow", extra="eval") from error
     try:
         number = 0
         with ParquetFile(path) as file:
@@ -231,10 +229,8 @@ def read_hub(hub: Hub) -> Read:
         ConfigError: it cannot be had, or its split is not said.
         MissingExtraError: `datasets` is not installed.
     """
-    try:
+    with needing("eval-hub"):
         from datasets import DatasetDict, load_dataset
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="datasets", extra="eval-hub") from error
     try:
         loaded = load_dataset(hub.id, revision=hub.revision, split=hub.split)
     except Exception as error:  # the hub, the network, the files: whatever went wrong is told

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 
 if TYPE_CHECKING:
     from guardrail.finetuning.choice import Choice, Line
@@ -46,13 +46,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        with _unadvised():
-            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("guardrail"):
-            raise
-        raise MissingExtraError(library=error.name, extra="train") from error
+    with needing("train"), _unadvised():
+        module = import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(module, name)
 
 
 @contextmanager

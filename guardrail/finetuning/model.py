@@ -18,7 +18,7 @@ from guardrail.classifiers.kosafeguard.load import (
     refuse_unpackable,
 )
 from guardrail.classifiers.kosafeguard.places import Place, base_of, place_of
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.finetuning.packing import prepare
 from guardrail.finetuning.settings import Method, Settings
 
@@ -129,10 +129,8 @@ def learner(settings: Settings, place: Place, *, device: str) -> Learner:
 
 
 def _with_lora(model: Any, settings: Settings, place: Place) -> Any:
-    try:
+    with needing("train"):
         from peft import LoraConfig, get_peft_model
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="peft", extra="train") from error
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.finetuning.choice import Choice, Line
 from guardrail.finetuning.data import Data, Source
 from guardrail.finetuning.settings import Method, Settings
@@ -46,11 +46,9 @@ def plot(history: Sequence[Mapping[str, Any]], lines: Sequence[Line], path: Path
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
+    with needing("train"):
         import matplotlib
         from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="matplotlib", extra="train") from error
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "guardrail"}):
         sets = list(dict.fromkeys(line.data for line in lines))
         figure = Figure(figsize=(4.2 * (1 + len(sets)), 3.4), layout="constrained")

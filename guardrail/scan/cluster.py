@@ -13,16 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
-from guardrail.errors import ClassifierUnavailable, GuardrailError, MissingExtraError
+from guardrail.errors import ClassifierUnavailable, GuardrailError, needing
 from guardrail.scan.judging import Job, Judge, Result, Results, probe
 from guardrail.scan.pieces import Place, Reading, pieces
 
-try:
+with needing("ray"):
     import ray
     from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionOptions
     from ray.exceptions import RayError
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library=error.name or "ray", extra="ray") from error
 
 __all__ = ["Cluster"]
 

@@ -15,7 +15,7 @@ from io import BufferedReader
 from itertools import filterfalse, islice
 from typing import Any, TypeAlias, TypeVar
 
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.evaluation.columns import Record
 from guardrail.evaluation.readers import encoding_of, parsed, separator_of
 from guardrail.evaluation.rows import BadRow
@@ -201,11 +201,9 @@ def _cut(records: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
 
 @contextmanager
 def _parquet(source: Source) -> Iterator[Any]:
-    try:
+    with needing("scan"):
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="pyarrow", extra="scan") from error
     try:
         # Read as it is needed: a row group may be larger than memory.
         with ParquetFile(source.path, buffer_size=_BYTES, pre_buffer=False) as file:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.scan.files import Growing, replace, write_whole
 from guardrail.scan.findings import Form
 from guardrail.types import Category
@@ -124,10 +124,8 @@ def sink_of(form: Form, out: Path, mark: int) -> Sink:
 
 
 def _arrow() -> Any:
-    try:
+    with needing("scan"):
         import pyarrow
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="pyarrow", extra="scan") from error
     return pyarrow
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 
 __all__ = ["need_libraries"]
 
@@ -17,8 +17,6 @@ def need_libraries() -> None:
     Raises:
         MissingExtraError: one is not there.
     """
-    try:
+    with needing("server"):
         for library in _LIBRARIES:
             import_module(library)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library=error.name or "fastapi", extra="server") from error

@@ -9,12 +9,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from guardrail.audit import json_line
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 
-try:
+with needing("kakao"):
     import httpx
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="httpx", extra="kakao") from error
 
 __all__ = ["Callbacks"]
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 
-try:
+with needing("langchain"):
     import langchain_core  # noqa: F401
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="langchain-core", extra="langchain") from error
 
 from guardrail.integrations.langchain.model import GuardedChatModel, guard_model
 from guardrail.integrations.langchain.runnable import GuardedRunnable, guard_runnable
@@ -34,8 +32,6 @@ def __getattr__(name: str) -> Any:
     """Import the middleware when it is asked for: it takes LangGraph, which chains do without."""
     if name != "GuardrailMiddleware":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    with needing("langchain"):
         from guardrail.integrations.langchain.middleware import GuardrailMiddleware
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="langchain", extra="langchain") from error
     return GuardrailMiddleware

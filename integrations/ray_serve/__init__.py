@@ -7,12 +7,10 @@ one's own, and `Replicas` asks it.
 
 from __future__ import annotations
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 
-try:
+with needing("ray"):
     from ray import serve  # noqa: F401
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library=error.name or "ray", extra="ray") from error
 
 from guardrail.integrations.ray_serve.application import app, classifier
 from guardrail.integrations.ray_serve.replicas import Replicas

@@ -11,12 +11,10 @@
 
 from __future__ import annotations
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 
-try:
+with needing("records"):
     import sqlalchemy  # noqa: F401
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="sqlalchemy", extra="records") from error
 
 from guardrail.integrations.records.figures import Bucket, Latency
 from guardrail.integrations.records.filters import Filter

@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.schema import CreateColumn
 
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.integrations.records.schema import METADATA, RECORDS
 
 __all__ = ["Unreachable", "create_tables", "open_engine", "translating"]
@@ -49,10 +49,8 @@ def open_engine(url: str) -> Engine:
     """
     address = _address(url)
     shown = address.render_as_string(hide_password=True)
-    try:
+    with needing("records"):
         engine = _engine(address)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library=str(error.name), extra="records") from error
     try:
         create_tables(engine)
     except SQLAlchemyError as error:

@@ -10,16 +10,14 @@ import time
 from importlib.metadata import version
 
 from guardrail.audit import AuditRecord, Status
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.integrations.telemetry.series import CHARACTERS, SECONDS, error_type
 from guardrail.integrations.telemetry.streams import StreamFigures
 from guardrail.types import Action, Stage
 
-try:
+with needing("telemetry"):
     from opentelemetry import metrics, trace
     from opentelemetry.util.types import AttributeValue
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="opentelemetry-api", extra="telemetry") from error
 
 __all__ = ["OpenTelemetryHook"]
 

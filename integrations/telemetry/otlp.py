@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from guardrail.errors import MissingExtraError
+from guardrail.errors import needing
 from guardrail.integrations.telemetry.otel import OpenTelemetryHook
 
-try:
+with needing("telemetry"):
     from opentelemetry.context import attach, detach
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -22,8 +22,6 @@ try:
     from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library=error.name or "opentelemetry-sdk", extra="telemetry") from error
 
 __all__ = ["OtlpHook", "TraceContext"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from guardrail.audit import AuditRecord, Status
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.integrations.telemetry.series import CHARACTERS, SECONDS, error_type
 from guardrail.integrations.telemetry.streams import StreamFigures
 from guardrail.types import Action, Stage
 
-try:
+with needing("telemetry"):
     from prometheus_client import (
         CONTENT_TYPE_LATEST,
         CollectorRegistry,
@@ -22,8 +22,6 @@ try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
-except ModuleNotFoundError as error:
-    raise MissingExtraError(library="prometheus-client", extra="telemetry") from error
 
 __all__ = ["PrometheusHook"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guardrail.errors import ClassifierUnavailable, MissingExtraError
+from guardrail.errors import ClassifierUnavailable, needing
 
 __all__ = ["Place", "base_of", "place_of", "with_adapter"]
 
@@ -87,10 +87,8 @@ def with_adapter(model: Any, adapter: Place, *, merge: bool) -> Any:
     Raises:
         MissingExtraError: peft is not installed.
     """
-    try:
+    with needing("train"):
         from peft import PeftModel
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="peft", extra="train") from error
     with warnings.catch_warnings():  # peft asks transformers by an older name
         warnings.simplefilter("ignore", FutureWarning)
         # It would leave these as they were made, which is as if they had learnt nothing.

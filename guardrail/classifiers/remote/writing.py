@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from guardrail.classifiers.tokens import around_specials, encodable, starts, without_specials
-from guardrail.errors import ConfigError, MissingExtraError
+from guardrail.errors import ConfigError, needing
 from guardrail.types import Conversation, Turn
 
 __all__ = ["LLAMA3", "Ids", "Message", "Prompt", "Text", "Writing", "harmless"]
@@ -176,10 +176,8 @@ def _halves(template: str) -> tuple[str, str]:
 
 
 def _loaded(path: Path) -> Any:
-    try:
+    with needing("remote"):
         from tokenizers import Tokenizer
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(library="tokenizers", extra="remote") from error
 
     file = path / "tokenizer.json" if path.is_dir() else path
     try:
