@@ -19,6 +19,7 @@ __all__ = ["composed", "drawing", "public_turns"]
 PER_CATEGORY = 12_000
 PUBLIC_SHARE = 0.6
 COMMENTS = 4_000
+WRITTEN = 3  # times: what is written out is the most varied, and the least in number
 
 _EVERYDAY = {f"safe-{kind}" for kind in ("service", "school", "clinic", "talk", "idiom", "howto")}
 _ENGLISH = "safe-english"
@@ -45,7 +46,7 @@ def composed(share: Share, per_category: int, seed: int) -> list[Example]:
     written = list(safe_turns(share))
     by_category = load_parts(share)
     stock = _stock(written, by_category, share)
-    made = [*written, *_messages(written)]
+    made = [*written * WRITTEN, *_messages(written)]
     for category, parts in by_category.items():
         made += compose(Composer(category, parts, stock, dice), per_category)
     return made
@@ -113,4 +114,12 @@ _ENGLISH_HELP = [
     "Yes, that works.",
     "I'd be happy to explain.",
     "No problem at all.",
+    "Sure, just tell me a little more.",
+    "Done!",
+    "Got it, one moment please.",
+    "Sure, what do you need?",
+    "Yes, we can do that for you.",
+    "Let me check that right away.",
+    "Great, let's get started.",
+    "Of course, here you go.",
 ]

@@ -30,8 +30,8 @@ class Plan:
         hate_share: weight of a hate source's row in the category loss.
     """
 
-    drawings: int = 4
-    passes: int = 10
+    drawings: int = 8
+    passes: int = 16
     batch: int = 1024
     rate: float = 6e-3
     decay: float = 0.3

@@ -97,9 +97,12 @@ def refusal_sentences(
     return sentences
 
 
-def load_comments(share: Share, path: Path = CORPUS / "comments.json") -> Parts:
+def load_comments(share: Share, folder: Path = CORPUS) -> Parts:
     """Return what comments under articles and videos are made of."""
-    lists: Parts = _share(json.loads(path.read_text(encoding="utf-8")), share)
+    joined: Any = None
+    for path in sorted(folder.glob("comments*.json")):
+        joined = _merge(joined, json.loads(path.read_text(encoding="utf-8")))
+    lists: Parts = _share(joined, share)
     return lists
 
 

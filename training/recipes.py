@@ -101,7 +101,7 @@ def _turning(c: Composer, topic: Mapping[str, str], register: str) -> str:
         return fill(c.pick("late_turn", register), topic)
     kind, *place = c.dice.choice(_GOING_ALONG)
     sentence = fill(c.pick(kind, register, *place), topic)
-    return f"{c.dice.choice(_BUT[register])} {sentence}"
+    return f"{c.dice.choice(_BUT[register])} {sentence}" if c.chance(0.7) else sentence
 
 
 def instead(c: Composer) -> Example:
@@ -147,6 +147,25 @@ def _tail(c: Composer) -> str:
     if c.chance(0.5):
         return str(c.pick("tails", c.register()))
     return c.dice.choice(sentences(c.dice.choice(c.stock.everyday).reply or "") or [""])
+
+
+def padded(c: Composer) -> Example:
+    """A reply that goes along, lost among harmless sentences; the message may be as well."""
+    return _with_padding(c, c.dice.choice(_UNSAFE)(c))
+
+
+def safely_padded(c: Composer) -> Example:
+    """A refusal, a careful answer or harmless help, lost among the same sentences."""
+    return _with_padding(c, c.dice.choice(_SAFE)(c))
+
+
+def _with_padding(c: Composer, turn: Example) -> Example:
+    user = turn.user
+    if user and c.chance(0.4):
+        count = c.dice.choice((1, 2, 4, 8))
+        user = c.joined(*(each.user for each in c.dice.choices(c.stock.everyday, k=count)), user)
+    before, after = ([_tail(c) for _ in range(c.dice.choice((0, 1, 2, 3, 5, 9)))] for _ in range(2))
+    return replace(turn, user=user, reply=c.joined(*before, turn.reply or "", *after))
 
 
 def rambling(c: Composer) -> Example:
@@ -255,21 +274,23 @@ RECIPES: dict[Callable[[Composer], Example], float] = {
     means: 10,
     stepwise: 6,
     cheered: 9,
-    paired: 5,
+    paired: 11,
     oneliner: 7,
     endorse: 8,
     agreed: 8,
-    late_turn: 9,
+    late_turn: 12,
     smuggled: 4,
     tailed: 12,
+    padded: 11,
     out_of_the_blue: 2,
     refuse: 20,
     comfort: 9,
     held_back: 9,
-    paired_averted: 5,
+    paired_averted: 11,
     instead: 4,
     lengthy: 2,
     safely_tailed: 9,
+    safely_padded: 11,
     rambling: 2,
     harmless: 12,
     harmless_steps: 7,
