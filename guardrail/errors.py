@@ -25,6 +25,7 @@ __all__ = [
     "MissingExtraError",
     "UnguardedCall",
     "causes",
+    "first_line",
     "needing",
 ]
 
@@ -94,3 +95,8 @@ def causes(error: BaseException | None) -> list[BaseException]:
         chain.append(error)
         error = error.__cause__ or error.__context__
     return chain[::-1]
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without what it goes on to explain."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -28,7 +28,16 @@ from guardrail.types import (
 )
 from guardrail.window import Window
 
-__all__ = ["CategoryPolicy", "Mode", "OnError", "OnUnsafe", "Policy", "Texts", "language_of"]
+__all__ = [
+    "PRESENT",
+    "CategoryPolicy",
+    "Mode",
+    "OnError",
+    "OnUnsafe",
+    "Policy",
+    "Texts",
+    "language_of",
+]
 
 
 class Mode(StrEnum):
@@ -57,7 +66,7 @@ class OnUnsafe(StrEnum):
 # From the strictest: what an unsafe reply of several categories gets.
 _STRICTNESS = (OnUnsafe.REFUSE, OnUnsafe.FALLBACK, OnUnsafe.MONITOR, OnUnsafe.ALLOW)
 # A category counts as present from this probability on, where no threshold says otherwise.
-_PRESENT = 0.5
+PRESENT = 0.5
 
 _HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff]")
 _LATIN_WORD = re.compile("[A-Za-z]+")
@@ -290,14 +299,14 @@ class Policy(Settings):
         """Return the categories that reach their own thresholds, or the usual one."""
         own = self._own_thresholds
         return [
-            name for name, value in verdict.categories.items() if value >= own.get(name, _PRESENT)
+            name for name, value in verdict.categories.items() if value >= own.get(name, PRESENT)
         ]
 
     def _excused(self, verdict: Verdict) -> bool:
         """Whether the score is of a category that is short of its own threshold."""
         if verdict.top is None or verdict.top not in self._own_thresholds:
             return False
-        overall = _PRESENT if self.threshold is None else self.threshold
+        overall = PRESENT if self.threshold is None else self.threshold
         return verdict.score - verdict.categories[verdict.top] < overall
 
     def _decisive(self, verdict: Verdict) -> tuple[Category | None, OnUnsafe]:

@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from guardrail.evaluation.table import CATEGORIES, Bools, Floats
 from guardrail.evaluation.targets import Target
-from guardrail.policy import CategoryPolicy, Policy
+from guardrail.policy import PRESENT, CategoryPolicy, Policy
 from guardrail.types import Category
 
 __all__ = ["Rule", "Scores", "choose"]
 
-_PRESENT = 0.5  # from which a policy counts a category without a threshold of its own as present
 _CLOSE = 2.0**-12  # how exactly it is found how much stricter each threshold has to be
 
 
@@ -62,7 +61,7 @@ class Rule:
         overall: Bools = rows.score >= self.threshold
         if not self.own:
             return overall
-        least = np.array([self.own.get(category, _PRESENT) for category in CATEGORIES])
+        least = np.array([self.own.get(category, PRESENT) for category in CATEGORIES])
         is_own = np.array([category in self.own for category in CATEGORIES])
         present = rows.categories >= least  # False where not known
         known = ~np.isnan(rows.categories).all(1)

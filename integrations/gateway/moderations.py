@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from guardrail.policy import PRESENT
 from guardrail.types import Action, Category, Outcome, Verdict
 
 __all__ = ["CATEGORIES", "result_of"]
@@ -26,7 +27,6 @@ CATEGORIES: Mapping[str, tuple[Category, ...]] = {
     "violence/graphic": (Category.O1,),
     **{category.value: (category,) for category in Category},
 }
-_PRESENT = 0.5
 
 
 def result_of(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def result_of(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     return {
         "flagged": flagged,
         "categories": {
-            name: flagged and known and score >= _PRESENT for name, score in scores.items()
+            name: flagged and known and score >= PRESENT for name, score in scores.items()
         },
         "category_scores": scores,
         "category_applied_input_types": {name: ["text"] for name in CATEGORIES},

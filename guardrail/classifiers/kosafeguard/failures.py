@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from guardrail.errors import ClassifierError, ClassifierUnavailable, causes
+from guardrail.errors import ClassifierError, ClassifierUnavailable, causes, first_line
 
-__all__ = ["first_line", "is_device_lost", "is_out_of_memory", "while_loading", "while_reading"]
+__all__ = ["is_device_lost", "is_out_of_memory", "while_loading", "while_reading"]
 
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 _DEVICE_WORDS = ("cuda error", "hip error", "device-side assert", "cublas_status", "cudnn_status")
@@ -93,8 +93,3 @@ def _why(kind: str) -> str:
 
     is_missing = kind == "LocalEntryNotFoundError"
     return "OfflineModeIsEnabled" if is_missing and is_offline_mode() else kind
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, without what it goes on to explain."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

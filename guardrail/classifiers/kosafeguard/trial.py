@@ -16,9 +16,9 @@ from torch import Tensor
 from guardrail.classifiers.kosafeguard.attention import NAME
 from guardrail.classifiers.kosafeguard.cpu import release_helpers
 from guardrail.classifiers.kosafeguard.encode import Encoder
-from guardrail.classifiers.kosafeguard.failures import first_line, is_out_of_memory, while_reading
+from guardrail.classifiers.kosafeguard.failures import is_out_of_memory, while_reading
 from guardrail.classifiers.kosafeguard.forward import Forwarded, Segment
-from guardrail.errors import ClassifierUnavailable
+from guardrail.errors import ClassifierUnavailable, first_line
 
 __all__ = ["Trial"]
 

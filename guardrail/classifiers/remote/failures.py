@@ -23,11 +23,13 @@ from guardrail.errors import (
     ClassifierTimeout,
     ClassifierUnavailable,
     causes,
+    first_line,
 )
 
 __all__ = ["AnswerTooLong", "CutShort", "Passing", "http", "may_pass", "translated"]
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_MOST_SAID = 300  # characters of a library's own words
 _ABOUT_THE_TEXT = frozenset({400, 413, 422})
 _ADVICE = {
     401: "the key is wrong or missing: pass api_key",
@@ -77,12 +79,12 @@ def translated(error: Exception) -> ClassifierError:
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ClassifierUnavailable(
-                f"the server's certificate is not trusted ({_first_line(cause)}); name its "
-                "authority's file in SSL_CERT_FILE"
+                f"the server's certificate is not trusted ({first_line(cause)[:_MOST_SAID]}); "
+                "name its authority's file in SSL_CERT_FILE"
             )
         if isinstance(cause, AnswerTooLong):
             return ClassifierUnavailable(f"this is no inference server: {cause}")
-    return Passing(f"the server cannot be reached: {_first_line(causes(error)[0])}")
+    return Passing(f"the server cannot be reached: {first_line(causes(error)[0])[:_MOST_SAID]}")
 
 
 def _refused(response: Any) -> ClassifierError:
@@ -109,8 +111,3 @@ def _retry_after(response: Any) -> float | None:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time())
     except ValueError:
         return None
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
