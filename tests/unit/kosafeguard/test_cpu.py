@@ -16,10 +16,10 @@ from guardrail.classifiers.kosafeguard.forward import prepare
 from tests.unit.kosafeguard.llamas import lively_llama
 
 pytestmark = pytest.mark.skipif(
-    not torch.backends.mkl.is_available(), reason="MKL is not made for this processor"
+    not torch.backends.mkldnn.is_available(), reason="this torch is built without oneDNN"
 )
 
-ROWS = (1, 5, 72, 300, 1100)  # fewer and more than weights are arranged for
+ROWS = (1, 5, 72, 300, 1100)
 SMALL: dict[str, Any] = {
     "vocab_size": 1000,
     "hidden_size": 64,
