@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -16,6 +15,7 @@ from guardrail.integrations.gateway.faults import Fault, translating
 from guardrail.integrations.gateway.settings import GatewayConfig
 from guardrail.integrations.openai_wire.headers import is_passed_on
 from guardrail.integrations.openai_wire.reading import is_label
+from guardrail.proxies import proxy_for
 
 __all__ = ["Answer", "Asked", "Upstream"]
 
@@ -138,7 +138,7 @@ class Upstream:
                 sock_connect=config.connect_timeout, sock_read=config.upstream_timeout
             ),
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
-            proxy=_proxy(config.upstream),
+            proxy=proxy_for(config.upstream),
             max_field_size=_MOST_FIELD,
         )
 
@@ -229,14 +229,6 @@ def _refuse_strange(response: aiohttp.ClientResponse) -> None:
             "are not followed: give --upstream its real address",
             code="upstream_redirects",
         )
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for an address."""
-    known = urlsplit(url)
-    if not known.hostname or proxy_bypass(known.hostname):
-        return None
-    return getproxies().get(known.scheme)
 
 
 def _without_cookies(headers: Headers) -> Headers:

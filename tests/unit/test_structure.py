@@ -23,7 +23,7 @@ ROOT = Path(guardrail.__file__).parent
 # `classifiers` and `integrations`, whose modules stand on floors of their own.
 FLOORS = (
     ("errors",),
-    ("types", "settings", "letters"),
+    ("types", "settings", "letters", "proxies"),
     ("taxonomy", "workers", "refusals", "window", "masking", "deadline", "drive"),
     ("prompt", "policy"),
     ("audit", "classifiers.base"),

@@ -171,8 +171,6 @@ class Remote(Labelled[Prompt]):
             self._answers,
             api_key=self._api_key,
             chat=self._writing.chat,
-            connections=self._limits.concurrency,
-            timeout=self._limits.timeout,
         )
         session = Session(server, self._limits)
         weakref.finalize(self, session.close)

@@ -9,13 +9,9 @@ happens.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from functools import cache
-from importlib import import_module
 from time import time
-from typing import Any
-
-import openai
 
 from guardrail.errors import (
     ClassifierError,
@@ -26,7 +22,7 @@ from guardrail.errors import (
     first_line,
 )
 
-__all__ = ["AnswerTooLong", "CutShort", "Passing", "http", "may_pass", "translated"]
+__all__ = ["CutShort", "NoAnswer", "Passing", "may_pass", "refused", "translated"]
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _MOST_SAID = 300  # characters of a library's own words
@@ -55,14 +51,8 @@ class CutShort(ClassifierTimeout):
     """A request was given less time than a server may take: that says nothing about the server."""
 
 
-class AnswerTooLong(Exception):
-    """The answer is longer than any that this client asks for."""
-
-
-@cache
-def http() -> Any:
-    """Return the HTTP library that this openai is made with: httpx, or httpx2 from 3.0 on."""
-    return import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
+class NoAnswer(Exception):
+    """What came is not what this client asks for, and is not read to its end."""
 
 
 def may_pass(error: BaseException) -> bool:
@@ -72,37 +62,38 @@ def may_pass(error: BaseException) -> bool:
 
 def translated(error: Exception) -> ClassifierError:
     """Return what to raise for an error of the library."""
-    if isinstance(error, http().TimeoutException):
+    if isinstance(error, TimeoutError):
         return ClassifierTimeout("the server did not answer in time")
-    if isinstance(error, http().HTTPStatusError):
-        return _refused(error.response)
+    if isinstance(error, NoAnswer):
+        return ClassifierUnavailable(f"this is no inference server: {error}")
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ClassifierUnavailable(
                 f"the server's certificate is not trusted ({first_line(cause)[:_MOST_SAID]}); "
                 "name its authority's file in SSL_CERT_FILE"
             )
-        if isinstance(cause, AnswerTooLong):
-            return ClassifierUnavailable(f"this is no inference server: {cause}")
     return Passing(f"the server cannot be reached: {first_line(causes(error)[0])[:_MOST_SAID]}")
 
 
-def _refused(response: Any) -> ClassifierError:
-    status = response.status_code  # and no more: what a server says may quote the text it was sent
+def refused(status: int, headers: Mapping[str, str]) -> ClassifierError:
+    """Return what to raise for a status that is no success.
+
+    Of the rest no more is told: what a server says may quote the text that it was sent.
+    """
     if status in _ABOUT_THE_TEXT:
         return ClassifierProtocolError(
             f"the server refused the prompt with {status}; if it is too long, lower context_tokens"
         )
     if status in _PASSING:
-        return Passing(f"the server answered {status}", _retry_after(response))
+        return Passing(f"the server answered {status}", _retry_after(headers))
     return ClassifierUnavailable(
         f"the server answered {status}; {_ADVICE.get(status, 'check base_url')}"
     )
 
 
-def _retry_after(response: Any) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that the server asks to wait, from its header's number or date."""
-    header = response.headers.get("retry-after", "")
+    header = headers.get("retry-after", "")
     try:
         return max(0.0, float(header))
     except ValueError:

@@ -1,20 +1,23 @@
-"""One request to an OpenAI-compatible server, with the openai library's HTTP client.
+"""One request to an OpenAI-compatible server, over kept connections.
 
-Not with the library's own way to ask, which makes a request a third dearer for retries, models of
-the answer and headers that are not wanted here.
+Not with the openai library, which takes five times the processor's time for retries, models of the
+answer and headers that are not wanted here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import os
 from typing import Any
 
-import openai
+import aiohttp
+from yarl import URL
 
 from guardrail.classifiers.remote.answers import Answered, Answers
-from guardrail.classifiers.remote.failures import AnswerTooLong, http, translated
+from guardrail.classifiers.remote.failures import NoAnswer, refused, translated
 from guardrail.classifiers.remote.writing import Prompt
+from guardrail.errors import ConfigError
+from guardrail.proxies import proxy_for
 
 __all__ = ["Server"]
 
@@ -24,34 +27,29 @@ _KEEP_S = 4.0  # servers drop idle connections after 5 s; asking at that moment 
 
 
 class Server:
-    """Asks one model of one server; used on one event loop.
+    """Asks one model of one server; used on one event loop, and by one who limits time and number.
 
     Args:
         base_url: ends in `/v1` for most servers.
         answers: reads what it answers.
         api_key: sent as a bearer token.
         chat: whether it is asked by chat, or by raw completion.
-        connections: at once.
-        timeout: seconds that the library waits for the next byte; who asks has limits of his own.
+
+    Raises:
+        ConfigError: base_url is no address.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        answers: Answers,
-        *,
-        api_key: str | None,
-        chat: bool,
-        connections: int,
-        timeout: float,
-    ) -> None:
+    def __init__(self, base_url: str, answers: Answers, *, api_key: str | None, chat: bool) -> None:
         self.name = f"the server at {base_url}"
         self._answers = answers
-        self._client = _client(base_url, api_key, connections, timeout)
-        self._path = "/chat/completions" if chat else "/completions"
+        self._url = _url(base_url, "/chat/completions" if chat else "/completions")
+        self._headers = {"content-type": "application/json", "accept-encoding": "identity"} | (
+            {"authorization": f"Bearer {api_key}"} if api_key else {}
+        )
         self._body = {"model": answers.model, "max_tokens": 1, "temperature": 0} | (
             {"logprobs": True, "top_logprobs": _TOP} if chat else {"logprobs": _TOP}
         )
+        self._session: aiohttp.ClientSession | None = None  # made on the loop that it belongs to
 
     async def ask(self, prompt: Prompt) -> Answered:
         """Return what the model answers.
@@ -61,51 +59,74 @@ class Server:
         """
         body = json.dumps({**self._body, **prompt.body}).encode()
         try:
-            response = await self._client.post(self._path, content=body)
-            response.raise_for_status()
+            response, content = await self._post(body)
         except Exception as error:  # the library's, TLS's, the system's: no answer has come
             raise translated(error) from error
-        return self._answers.read(response.content, prompt)
+        if not 200 <= response.status < 300:
+            raise refused(response.status, response.headers)
+        return self._answers.read(content, prompt)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
+
+    def leave(self) -> None:
+        """Forget the connections: they belong to the process that this one was forked from."""
+        if self._session is not None:
+            self._session.detach()
+
+    async def _post(self, body: bytes) -> tuple[aiohttp.ClientResponse, bytes]:
+        """Return the server's answer and its content."""
+        self._session = self._session or self._connected()
+        async with self._session.post(
+            self._url,
+            data=body,
+            allow_redirects=False,  # texts go where they are meant to go, or nowhere
+        ) as response:
+            return response, await _content(response)
+
+    def _connected(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=_Connector(limit=0, keepalive_timeout=_KEEP_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+            proxy=proxy_for(str(self._url)),
+        )
 
 
-def _client(base_url: str, api_key: str | None, connections: int, timeout: float) -> Any:
-    key = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    return openai.DefaultAsyncHttpxClient(
-        base_url=base_url,
-        headers={"content-type": "application/json", "accept-encoding": "identity", **key},
-        timeout=timeout,
-        follow_redirects=False,  # texts go where they are meant to go, or nowhere
-        event_hooks={"response": [_bounded]},
-        limits=http().Limits(
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=_KEEP_S,
-        ),
-    )
+class _Connector(aiohttp.TCPConnector):
+    """Connections that a forked process's copy leaves to their owner.
+
+    To close them there would take them out of the event loop here, which both share in the kernel.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._process = os.getpid()
+
+    def __del__(self) -> None:
+        if self._process == os.getpid():
+            super().__del__()
 
 
-async def _bounded(response: Any) -> None:
-    """Have an answer fail that grows too long, errors' bodies too."""
+def _url(base_url: str, path: str) -> URL:
+    try:
+        return URL(base_url.rstrip("/") + path)
+    except ValueError as error:
+        raise ConfigError(f"base_url is {base_url!r}, which is no address: {error}") from error
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    """Return a body, errors' too, unless it grows too long."""
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise AnswerTooLong("it compresses its answer, though asked not to")
-    response.stream = _bounded_stream(response.stream)
-
-
-def _bounded_stream(stream: Any) -> Any:
-    class Bounded(http().AsyncByteStream):  # type: ignore[misc]  # httpx's, or httpx2's
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            size = 0
-            async for chunk in stream:
-                size += len(chunk)
-                if size > _MOST_BYTES:
-                    raise AnswerTooLong(f"its answer is longer than {_MOST_BYTES} bytes")
-                yield chunk
-
-        async def aclose(self) -> None:
-            await stream.aclose()
-
-    return Bounded()
+        raise NoAnswer("it compresses its answer, though asked not to")
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise NoAnswer(f"its answer is longer than {_MOST_BYTES} bytes")
+    return b"".join(pieces)

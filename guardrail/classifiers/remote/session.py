@@ -128,6 +128,8 @@ class Session:
         """Close every connection; what is under way fails. Another process's session is left."""
         if self.process == os.getpid():
             self._loop.close(self._server.close)
+        else:
+            self._server.leave()
 
     async def _ask_all(self, prompts: Sequence[Prompt], until: float) -> list[Reading]:
         if self._calls >= self._limits.concurrency + self._limits.queue:
