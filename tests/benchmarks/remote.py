@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import openai
+import aiohttp
 
 from guardrail import Guard, Policy
 from guardrail.classifiers import Remote
@@ -24,7 +24,7 @@ from guardrail.types import exchange
 
 ENGINE_MS = 20.0
 CALLS = 500
-ROUNDS = 3
+ROUNDS = 7
 USER, REPLY = "환불은 며칠 걸려요?", "환불은 접수하신 날부터 영업일 기준으로 3일 안에 됩니다. " * 4
 
 
@@ -103,7 +103,7 @@ def sustained(concurrency: int) -> None:
                 (asyncio.run(bare_rate(url, body, concurrency)), asyncio.run(guarded()))
                 for _ in range(ROUNDS)
             ]
-    plain, judged = (max(each) for each in zip(*pairs, strict=True))
+    plain, judged = (statistics.median(each) for each in zip(*pairs, strict=True))
     ceiling = concurrency * 1000 / ENGINE_MS
     print(
         f"concurrency {concurrency:2}: {judged:4.0f} calls/s, {judged / ceiling:4.0%} of the "
@@ -115,11 +115,11 @@ async def bare_rate(url: str, body: dict[str, Any], concurrency: int) -> float:
     """Return the calls a second of the HTTP library alone."""
     places = asyncio.Semaphore(concurrency)
     asked = {"model": "guard", "max_tokens": 1, "logprobs": True, "top_logprobs": 20, **body}
-    async with openai.DefaultAsyncHttpxClient() as client:
+    async with aiohttp.ClientSession() as client:
 
         async def call() -> None:
-            async with places:
-                (await client.post(f"{url}/chat/completions", json=asked)).json()
+            async with places, client.post(f"{url}/chat/completions", json=asked) as response:
+                await response.json()
 
         await call()
         started = time.perf_counter()

@@ -7,21 +7,23 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
 from guardrail.classifiers.labelled import Labelled, Reading, Render
 from guardrail.classifiers.remote.answers import Answers
+from guardrail.classifiers.remote.limits import Limits, Stats
 from guardrail.classifiers.remote.server import Server
-from guardrail.classifiers.remote.session import Limits, Session, Stats
+from guardrail.classifiers.remote.session import Session
 from guardrail.classifiers.remote.writing import LLAMA3, Ids, Message, Prompt, Text, Writing
 from guardrail.classifiers.windows import in_windows
 from guardrail.deadline import seconds_left
 from guardrail.errors import ConfigError
 from guardrail.prompt import render
 from guardrail.taxonomy import KOSAFEGUARD, Taxonomy
-from guardrail.types import Conversation
+from guardrail.types import Category, Conversation, Verdict
 
 __all__ = ["Remote"]
 
@@ -132,27 +134,48 @@ class Remote(Labelled[Prompt]):
             limit=self._context_tokens - 1,  # and the answer
         )
 
+    async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
+        """Return what `classify_many` returns; cancelling takes back what still waits."""
+        async with self._turn():
+            return await super().aclassify_many(conversations)
+
+    async def acategorise(
+        self, conversations: Sequence[Conversation]
+    ) -> list[Mapping[Category, float]]:
+        """Return what `categorise` returns; cancelling takes back what still waits."""
+        async with self._turn():
+            return await super().acategorise(conversations)
+
     def close(self) -> None:
         """Close every connection; what is under way, and calls after this, fail."""
         self._own_session().close()
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        line = self._own_session().line
+        with line.admitted():
+            async with line.near(self._until(1)):
+                yield
+
     def _read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        until = self._until(prompts)
-        asked = self._own_session().submit(prompts, until)
-        try:
-            return asked.result(max(0.0, until - time.monotonic()) + _PATIENCE_S)
-        except BaseException:
-            asked.cancel()
-            raise
+        session, until = self._own_session(), self._until(len(prompts))
+        with session.line.admitted():
+            asked = session.submit(prompts, until)
+            try:
+                return asked.result(max(0.0, until - time.monotonic()) + _PATIENCE_S)
+            except BaseException:
+                asked.cancel()
+                raise
 
     async def _aread(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        return await asyncio.wrap_future(self._own_session().submit(prompts, self._until(prompts)))
+        asked = self._own_session().submit(prompts, self._until(len(prompts)))
+        return await asyncio.wrap_future(asked)
 
-    def _until(self, prompts: Sequence[Prompt]) -> float:
+    def _until(self, prompts: int) -> float:
         """Return when the answers must be there: as the asker says, or after all tries."""
         left = seconds_left()
         if left is None:
-            left = self._limits.timeout * (self._limits.max_retries + 1) * max(1, len(prompts))
+            left = self._limits.seconds * max(1, prompts)
         else:
             left -= min(_MARGIN_S, left / 10)
         return time.monotonic() + left

@@ -51,11 +51,11 @@ class Server:
         )
         self._session: aiohttp.ClientSession | None = None  # made on the loop that it belongs to
 
-    async def ask(self, prompt: Prompt) -> Answered:
-        """Return what the model answers.
+    async def ask(self, prompt: Prompt) -> bytes:
+        """Return what the server answers; see `read`.
 
         Raises:
-            ClassifierError: it does not, or something else than a label.
+            ClassifierError: it does not answer.
         """
         body = json.dumps({**self._body, **prompt.body}).encode()
         try:
@@ -64,6 +64,14 @@ class Server:
             raise translated(error) from error
         if not 200 <= response.status < 300:
             raise refused(response.status, response.headers)
+        return content
+
+    def read(self, content: bytes, prompt: Prompt) -> Answered:
+        """Return what the model says in the server's answer to a prompt.
+
+        Raises:
+            ClassifierError: something else than a label.
+        """
         return self._answers.read(content, prompt)
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
-"""One process's dealings with one server: how many at once, how often, and until when.
+"""One process's dealings with one server: how often, and until when.
 
-    prompts -> admitted, or refused at once -> a place -> circuit -> request -> reading
-                                                 ^                     |
-                                                 +---- wait, again <---+ what may pass
+    prompts -> a place -> circuit -> request -> reading
+                 ^                      |
+                 +----- wait, again <---+ what may pass
 
 All of it runs on the session's own loop, so nothing here needs a lock.
 """
@@ -24,36 +24,17 @@ from tenacity.wait import wait_random_exponential
 from guardrail.classifiers.labelled import Reading
 from guardrail.classifiers.remote.circuit import Circuit
 from guardrail.classifiers.remote.failures import CutShort, may_pass
+from guardrail.classifiers.remote.limits import Limits, Stats
+from guardrail.classifiers.remote.line import Line
 from guardrail.classifiers.remote.loop import OwnLoop
 from guardrail.classifiers.remote.server import Server
 from guardrail.classifiers.remote.writing import Prompt
-from guardrail.errors import ClassifierTimeout, ClassifierUnavailable
+from guardrail.errors import ClassifierTimeout
 
-__all__ = ["Limits", "Session", "Stats"]
+__all__ = ["Session"]
 
 _MOST = 0.9  # of its patience, below which a request has been cut short
 _backoff = wait_random_exponential(multiplier=0.1, max=2.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a session asks of its server.
-
-    Args:
-        timeout: seconds that one request may take.
-        max_retries: requests after a failed one, where the failure may pass.
-        concurrency: requests at once.
-        queue: calls that may wait for others; further ones fail at once.
-        failures: in a row, after which the server is left alone.
-        rest: seconds for which it is.
-    """
-
-    timeout: float
-    max_retries: int
-    concurrency: int
-    queue: int
-    failures: int
-    rest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +50,6 @@ class _Span:
     patience: float
 
 
-@dataclass(slots=True)
-class Stats:
-    """What a session has done so far.
-
-    Args:
-        requests: sent, repeated ones too.
-        answers: read.
-        prompt_tokens: of all answers, as the server counts.
-        cached_tokens: of these, those that the server had read before.
-        rejected: calls that found the queue full.
-    """
-
-    requests: int = 0
-    answers: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    rejected: int = 0
-
-
 class Session:
     """Asks a server, for callers on any thread.
 
@@ -98,13 +60,13 @@ class Session:
 
     def __init__(self, server: Server, limits: Limits) -> None:
         self.stats = Stats()
+        self.line = Line(server.name, limits, self.stats)
+        """Where who asks is admitted first."""
         self.process = os.getpid()
         self._server = server
         self._limits = limits
         self._loop = OwnLoop("guardrail-remote")
-        self._places = asyncio.Semaphore(limits.concurrency)
         self._circuit = Circuit(server.name, failures=limits.failures, rest=limits.rest)
-        self._calls = 0
         self._answered = -math.inf
 
     @property
@@ -132,21 +94,9 @@ class Session:
             self._server.leave()
 
     async def _ask_all(self, prompts: Sequence[Prompt], until: float) -> list[Reading]:
-        if self._calls >= self._limits.concurrency + self._limits.queue:
-            self.stats.rejected += 1
-            raise ClassifierUnavailable(
-                f"{self._calls} calls wait for {self._server.name} already; raise concurrency if "
-                "it can do more at once, or queue"
-            )
-        self._calls += 1
-        patience = min(self._limits.timeout, until - time.monotonic())
-        try:
-            return await self._ask_in_turn(prompts, _Span(until, patience))
-        finally:
-            self._calls -= 1
-
-    async def _ask_in_turn(self, prompts: Sequence[Prompt], span: _Span) -> list[Reading]:
         """Ask all, a few at a time, so that one call of many leaves others their turn."""
+        patience = min(self._limits.timeout, until - time.monotonic())
+        span = _Span(until, patience)
         if len(prompts) == 1:
             return [await self._ask(prompts[0], span)]
         readings: dict[int, Reading] = {}
@@ -179,33 +129,27 @@ class Session:
         return reading
 
     async def _attempt(self, prompt: Prompt, span: _Span) -> Reading:
-        await self._wait_for_place(span.until)
-        try:
+        async with self.line.place(span.until) as leave:
             with self._circuit.watching():
-                return await self._request(prompt, span)
-        finally:
-            self._places.release()
+                content = await self._request(prompt, span)
+                leave()
+                await asyncio.sleep(0)  # whose turn it is now asks first; then this is read
+                return self._read(content, prompt)
 
-    async def _wait_for_place(self, until: float) -> None:
-        try:
-            async with asyncio.timeout(until - time.monotonic()):
-                await self._places.acquire()
-        except TimeoutError:
-            raise ClassifierTimeout(
-                f"{self._limits.concurrency} other requests to {self._server.name} left this one "
-                "no time"
-            ) from None
-
-    async def _request(self, prompt: Prompt, span: _Span) -> Reading:
+    async def _request(self, prompt: Prompt, span: _Span) -> bytes:
         self.stats.requests += 1
         seconds = min(self._limits.timeout, span.until - time.monotonic())
         try:
             async with asyncio.timeout(seconds):
-                answered = await self._server.ask(prompt)
+                content = await self._server.ask(prompt)
         except TimeoutError:
             kind = CutShort if self._is_short(seconds, span) else ClassifierTimeout
             raise kind(f"{self._server.name} did not answer in time") from None
         self._answered = time.monotonic()
+        return content
+
+    def _read(self, content: bytes, prompt: Prompt) -> Reading:
+        answered = self._server.read(content, prompt)
         self.stats.answers += 1
         self.stats.prompt_tokens += answered.prompt_tokens
         self.stats.cached_tokens += answered.cached_tokens
