@@ -8,11 +8,12 @@ from typing import TypeVar
 from guardrail.errors import ClassifierError
 from guardrail.types import Conversation, exchange, last_exchange, question
 
-__all__ = ["cut", "in_windows"]
+__all__ = ["cut", "in_windows", "pairs"]
 
 P = TypeVar("P")
 
 _SPARE = 16  # tokens that a window may grow by when it is rendered and encoded anew
+_EACH_WITH_EACH = 64  # pairs of windows that are all shown
 _LEAST = 32  # tokens of text below which a window says nothing
 
 
@@ -27,8 +28,8 @@ def in_windows(
     """Return prompts of at most `limit` tokens that together show the whole last exchange.
 
     A conversation that fits is one prompt. Otherwise every window of the reply is shown with the
-    user's text, or with every window of that when it is too long as well. Windows overlap by a
-    quarter.
+    user's text, or with windows of that when it is too long as well: see `pairs`. Windows overlap
+    by a quarter.
 
     Args:
         conversation: to be judged.
@@ -67,7 +68,27 @@ def _parts(
     for_user = min(len(user_starts), max(room // 2, room - len(reply_starts)))
     users = cut(user, user_starts, for_user)
     replies = cut(reply, reply_starts, room - for_user)
-    return [exchange(one, other) for one in users for other in replies]
+    return [exchange(users[one], replies[other]) for one, other in pairs(len(users), len(replies))]
+
+
+def pairs(users: int, replies: int) -> list[tuple[int, int]]:
+    """Return which windows of a user's text and of the reply are shown together, by number.
+
+    While they are few, each with each. Beyond that the number of prompts would grow with the
+    product of two lengths that strangers choose; so every window of the reply is shown with the
+    user's first and last, which is where a request begins and ends, and both texts' windows are
+    gone through side by side, so that each is shown with what stands as far along in the other.
+
+    Args:
+        users: windows of the user's text, at least 1.
+        replies: windows of the reply, at least 1.
+    """
+    if users * replies <= _EACH_WITH_EACH:
+        return [(one, other) for one in range(users) for other in range(replies)]
+    longer = max(users, replies)
+    ends = {(one, other) for one in (0, users - 1) for other in range(replies)}
+    along = {(step * users // longer, step * replies // longer) for step in range(longer)}
+    return sorted(ends | along)
 
 
 def cut(text: str, starts: list[int], size: int) -> list[str]:

@@ -115,9 +115,9 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(**settings)
         self._process = os.getpid()
 
-    def __del__(self) -> None:
+    def __del__(self, *given: Any) -> None:
         if self._process == os.getpid():
-            super().__del__()
+            super().__del__(*given)
 
 
 def _url(base_url: str, path: str) -> URL:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.classifiers.windows import cut
+from guardrail.classifiers.windows import cut, pairs
 from guardrail.errors import ClassifierError
 from guardrail.types import Conversation, exchange, question
 from tests.unit.kosafeguard.llamas import pair
@@ -46,6 +46,23 @@ def test_windows_overlap_and_stay() -> None:
 
     assert windows[0][30:] == windows[1][:10]
     assert longer[: len(windows) - 1] == windows[:-1]
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_pairs_of_windows(users: int, replies: int) -> None:
+    """Both texts are shown whole, the reply beside a request's two ends, and few prompts do it."""
+    shown = pairs(users, replies)
+    ends = {(user, reply) for user in (0, users - 1) for reply in range(replies)}
+
+    assert len(set(shown)) == len(shown) <= max(64, 3 * max(users, replies))
+    assert {user for user, _ in shown} == set(range(users))
+    assert {reply for _, reply in shown} == set(range(replies))
+    assert ends <= set(shown)
+
+
+def test_few_windows_are_shown_each_with_each() -> None:
+    """Texts of a few windows are judged in every combination."""
+    assert len(pairs(8, 8)) == 64
 
 
 def test_a_short_conversation_is_one_prompt() -> None:
