@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
@@ -25,6 +25,7 @@ from guardrail.types import Category, Conversation, Verdict
 __all__ = ["Labelled", "Reading", "Render"]
 
 P = TypeVar("P")
+_Write = Callable[[Sequence[Conversation]], list[list[P]]]
 
 _AT_ONCE = 4000  # characters that are encoded within a few milliseconds
 
@@ -97,8 +98,12 @@ class Labelled(Classifier, Generic[P]):
         """Return one reading per prompt, in the same order."""
 
     @abstractmethod
-    async def _aread(self, prompts: Sequence[P]) -> Sequence[Reading]:
-        """Return what `_read` returns, without blocking the event loop."""
+    async def _aread(self, write: Callable[[], Awaitable[Sequence[P]]]) -> Sequence[Reading]:
+        """Return one reading per prompt, in the same order, without blocking the event loop.
+
+        Args:
+            write: gives the prompts; to be awaited once, when it is their turn.
+        """
 
     def classify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Return one verdict per conversation, in the same order.
@@ -112,8 +117,7 @@ class Labelled(Classifier, Generic[P]):
 
     async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Return what `classify_many` returns; cancelling takes back what still waits."""
-        prompts = await self._written(self._prompts_of, conversations)
-        return self._verdicts(_regrouped(await self._aread(_flat(prompts)), prompts))
+        return self._verdicts(await self._areadings(self._prompts_of, conversations))
 
     def categorise(self, conversations: Sequence[Conversation]) -> list[Mapping[Category, float]]:
         """Return each category's score under a policy of that category alone.
@@ -128,13 +132,22 @@ class Labelled(Classifier, Generic[P]):
         self, conversations: Sequence[Conversation]
     ) -> list[Mapping[Category, float]]:
         """Return what `categorise` returns; cancelling takes back what still waits."""
-        prompts = await self._written(self._category_prompts, conversations)
-        return self._categories(_regrouped(await self._aread(_flat(prompts)), prompts))
+        return self._categories(await self._areadings(self._category_prompts, conversations))
+
+    async def _areadings(
+        self, write: _Write[P], conversations: Sequence[Conversation]
+    ) -> list[list[Reading]]:
+        """Return the readings, grouped as the prompts that `write` gives."""
+        prompts: list[list[P]] = []
+
+        async def written() -> list[P]:
+            prompts[:] = await self._written(write, conversations)
+            return _flat(prompts)
+
+        return _regrouped(await self._aread(written), prompts)
 
     async def _written(
-        self,
-        write: Callable[[Sequence[Conversation]], list[list[P]]],
-        conversations: Sequence[Conversation],
+        self, write: _Write[P], conversations: Sequence[Conversation]
     ) -> list[list[P]]:
         """Return the prompts; long texts are encoded beside the event loop, not on it."""
         if sum(len(turn.content) for each in conversations for turn in each) <= _AT_ONCE:

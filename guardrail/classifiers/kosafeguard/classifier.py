@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
@@ -150,8 +150,8 @@ class KoSafeGuard(Labelled[Encoded]):
             raise ClassifierTimeout("the time was up before the model was asked")
         return _wait(self.engine.submit(prompts))
 
-    async def _aread(self, prompts: Sequence[Encoded]) -> list[Reading]:
-        return await _await(self.engine.submit(prompts))
+    async def _aread(self, write: Callable[[], Awaitable[Sequence[Encoded]]]) -> list[Reading]:
+        return await _await(self.engine.submit(await write()))
 
 
 def _wait(futures: Sequence[Future[Reading]]) -> list[Reading]:

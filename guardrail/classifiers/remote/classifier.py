@@ -7,8 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,7 @@ from guardrail.deadline import seconds_left
 from guardrail.errors import ConfigError
 from guardrail.prompt import render
 from guardrail.taxonomy import KOSAFEGUARD, Taxonomy
-from guardrail.types import Category, Conversation, Verdict
+from guardrail.types import Conversation
 
 __all__ = ["Remote"]
 
@@ -134,51 +133,35 @@ class Remote(Labelled[Prompt]):
             limit=self._context_tokens - 1,  # and the answer
         )
 
-    async def aclassify_many(self, conversations: Sequence[Conversation]) -> list[Verdict]:
-        """Return what `classify_many` returns; cancelling takes back what still waits."""
-        async with self._turn():
-            return await super().aclassify_many(conversations)
-
-    async def acategorise(
-        self, conversations: Sequence[Conversation]
-    ) -> list[Mapping[Category, float]]:
-        """Return what `categorise` returns; cancelling takes back what still waits."""
-        async with self._turn():
-            return await super().acategorise(conversations)
-
     def close(self) -> None:
         """Close every connection; what is under way, and calls after this, fail."""
         self._own_session().close()
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        line = self._own_session().line
-        with line.admitted():
-            async with line.near(self._until(1)):
-                yield
-
     def _read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        session, until = self._own_session(), self._until(len(prompts))
+        session, since = self._own_session(), time.monotonic()
+        until = self._until(since, len(prompts))
         with session.line.admitted():
-            asked = session.submit(prompts, until)
+            asked = session.submit(prompts, since, until)
             try:
                 return asked.result(max(0.0, until - time.monotonic()) + _PATIENCE_S)
             except BaseException:
                 asked.cancel()
                 raise
 
-    async def _aread(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        asked = self._own_session().submit(prompts, self._until(len(prompts)))
-        return await asyncio.wrap_future(asked)
+    async def _aread(self, write: Callable[[], Awaitable[Sequence[Prompt]]]) -> list[Reading]:
+        session, since = self._own_session(), time.monotonic()
+        with session.line.admitted():
+            async with session.line.near(self._until(since, 1)):
+                prompts = await write()
+                asked = session.submit(prompts, since, self._until(since, len(prompts)))
+                return await asyncio.wrap_future(asked)
 
-    def _until(self, prompts: int) -> float:
+    def _until(self, since: float, prompts: int) -> float:
         """Return when the answers must be there: as the asker says, or after all tries."""
         left = seconds_left()
         if left is None:
-            left = self._limits.seconds * max(1, prompts)
-        else:
-            left -= min(_MARGIN_S, left / 10)
-        return time.monotonic() + left
+            return since + self._limits.seconds * max(1, prompts)
+        return time.monotonic() + left - min(_MARGIN_S, left / 10)
 
     def _own_session(self) -> Session:
         """Return this process's session: a forked one has its parent's sockets, but no loop."""

@@ -74,17 +74,21 @@ class Session:
         """Whether the server is left alone now."""
         return self._circuit.is_open
 
-    def submit(self, prompts: Sequence[Prompt], until: float) -> Future[list[Reading]]:
+    def submit(
+        self, prompts: Sequence[Prompt], since: float, until: float
+    ) -> Future[list[Reading]]:
         """Begin to ask; cancelling the future takes the questions back.
 
         Args:
             prompts: one question each.
-            until: when the answers must be there, by `time.monotonic`.
+            since: when the call began, by `time.monotonic`.
+            until: when the answers must be there, likewise.
 
         Raises:
             ClassifierUnavailable: the session is closed.
         """
-        return self._loop.submit(self._ask_all, prompts, until)
+        patience = min(self._limits.timeout, until - since)
+        return self._loop.submit(self._ask_all, prompts, _Span(until, patience))
 
     def close(self) -> None:
         """Close every connection; what is under way fails. Another process's session is left."""
@@ -93,10 +97,8 @@ class Session:
         else:
             self._server.leave()
 
-    async def _ask_all(self, prompts: Sequence[Prompt], until: float) -> list[Reading]:
+    async def _ask_all(self, prompts: Sequence[Prompt], span: _Span) -> list[Reading]:
         """Ask all, a few at a time, so that one call of many leaves others their turn."""
-        patience = min(self._limits.timeout, until - time.monotonic())
-        span = _Span(until, patience)
         if len(prompts) == 1:
             return [await self._ask(prompts[0], span)]
         readings: dict[int, Reading] = {}

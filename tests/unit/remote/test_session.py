@@ -23,7 +23,9 @@ from guardrail.errors import (
     ClassifierUnavailable,
     ConfigError,
 )
-from guardrail.types import exchange
+from guardrail.prompt import render
+from guardrail.taxonomy import Taxonomy
+from guardrail.types import Conversation, exchange
 from tests.conftest import Mode
 from tests.unit.remote.servers import (
     MODEL,
@@ -224,48 +226,77 @@ def test_requests_at_once_are_limited() -> None:
     assert len(server.requests) == 12
 
 
-def test_a_full_queue_rejects_at_once() -> None:
+def test_a_full_queue_rejects_at_once(mode: Mode) -> None:
     """Who would wait behind too many is told at once, and the others get their verdicts."""
     settings = {"concurrency": 1, "queue": 2, "timeout": 5.0}
-    behave, threads = answering(GOOD, delay=0.5), ThreadPoolExecutor(6)
-    with remote(behave, **settings) as (classifier, server), threads:
-        results = list(threads.map(lambda _: rejected_after(classifier), range(6)))
+    with remote(answering(GOOD, delay=0.5), **settings) as (classifier, server):
+        told = crowd(mode, classifier, 6)
 
-    waits = [seconds for seconds in results if seconds is not None]
-    assert len(waits) == 3
-    assert max(waits) < 0.4
+    rejected = [seconds for seconds, error in told if isinstance(error, ClassifierUnavailable)]
+    assert len(rejected) == 3
+    assert max(rejected) < 0.4
     assert classifier.stats.rejected == 3
     assert len(server.requests) == 3
 
 
-def rejected_after(classifier: Remote) -> float | None:
-    started = time.monotonic()
-    try:
-        classifier.classify(CASE)
-    except ClassifierUnavailable:
-        return time.monotonic() - started
-    return None
-
-
-def test_waiting_in_line_is_bounded_too() -> None:
+def test_waiting_in_line_is_bounded_too(mode: Mode) -> None:
     """Time spent behind others counts."""
     settings = {"concurrency": 1, "timeout": 0.5, "max_retries": 0}
     with remote(answering(GOOD, delay=0.2), **settings) as (classifier, _):
         classifier.classify(CASE)
-        with ThreadPoolExecutor(6) as threads:
-            started = time.monotonic()
-            late = list(threads.map(lambda _: is_late(classifier), range(6)))
+        told = crowd(mode, classifier, 6)
 
-    assert time.monotonic() - started < 1.0
-    assert 4 <= sum(late) < 6
+    assert max(seconds for seconds, _ in told) < 1.0
+    assert 4 <= sum(isinstance(error, ClassifierTimeout) for _, error in told) < 6
 
 
-def is_late(classifier: Remote) -> bool:
-    try:
-        classifier.classify(CASE)
-    except ClassifierTimeout:
-        return True
-    return False
+def crowd(mode: Mode, classifier: Remote, calls: int) -> list[tuple[float, Exception | None]]:
+    """Return after how many seconds each of many calls ended, and with which error."""
+
+    def judge(_: int) -> tuple[float, Exception | None]:
+        started = time.monotonic()
+        try:
+            classifier.classify(CASE)
+        except ClassifierError as error:
+            return time.monotonic() - started, error
+        return time.monotonic() - started, None
+
+    async def ajudge() -> tuple[float, Exception | None]:
+        started = time.monotonic()
+        try:
+            await classifier.aclassify(CASE)
+        except ClassifierError as error:
+            return time.monotonic() - started, error
+        return time.monotonic() - started, None
+
+    async def all_at_once() -> list[tuple[float, Exception | None]]:
+        return await asyncio.gather(*(ajudge() for _ in range(calls)))
+
+    if mode is Mode.ASYNC:
+        return asyncio.run(all_at_once())
+    with ThreadPoolExecutor(calls) as threads:
+        return list(threads.map(judge, range(calls)))
+
+
+def test_who_waits_has_nothing_written_yet() -> None:
+    """A burst on one event loop costs little more than waiting, whatever its texts."""
+    written = []
+
+    def writing(conversation: Conversation, *, taxonomy: Taxonomy) -> str:
+        written.append(conversation)
+        return render(conversation, taxonomy=taxonomy)
+
+    async def leave(classifier: Remote) -> None:
+        tasks = [asyncio.create_task(classifier.aclassify(CASE)) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    with remote(answering(GOOD, delay=5.0), concurrency=2, render=writing) as (classifier, _):
+        asyncio.run(leave(classifier))
+
+    assert len(written) == 4
 
 
 def test_one_failure_fails_the_batch_at_once() -> None:
