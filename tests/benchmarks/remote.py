@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,8 +23,9 @@ from guardrail.classifiers import Remote
 from guardrail.types import exchange
 
 ENGINE_MS = 20.0
-CALLS = 500
-ROUNDS = 7
+CALLERS = 500
+EACH = 4  # calls of each caller, one after the other
+ROUNDS = 5
 USER, REPLY = "환불은 며칠 걸려요?", "환불은 접수하신 날부터 영업일 기준으로 3일 안에 됩니다. " * 4
 
 
@@ -90,12 +91,11 @@ def sustained(concurrency: int) -> None:
         remote = Remote(url, "guard", concurrency=concurrency)
         with Guard(remote, Policy(timeout=60.0)) as guard:
 
+            async def judged() -> None:
+                assert (await guard.acheck(user=USER, assistant=REPLY)).verdict is not None
+
             async def guarded() -> float:
-                checks = [guard.acheck(user=USER, assistant=REPLY) for _ in range(CALLS)]
-                started = time.perf_counter()
-                outcomes = await asyncio.gather(*checks)
-                assert all(outcome.verdict is not None for outcome in outcomes)
-                return CALLS / (time.perf_counter() - started)
+                return await rate(judged)
 
             body = dict(remote.prompts(exchange(USER, REPLY))[0].body)
             asyncio.run(guarded())
@@ -103,10 +103,10 @@ def sustained(concurrency: int) -> None:
                 (asyncio.run(bare_rate(url, body, concurrency)), asyncio.run(guarded()))
                 for _ in range(ROUNDS)
             ]
-    plain, judged = (statistics.median(each) for each in zip(*pairs, strict=True))
+    plain, ours = (statistics.median(each) for each in zip(*pairs, strict=True))
     ceiling = concurrency * 1000 / ENGINE_MS
     print(
-        f"concurrency {concurrency:2}: {judged:4.0f} calls/s, {judged / ceiling:4.0%} of the "
+        f"concurrency {concurrency:2}: {ours:4.0f} calls/s, {ours / ceiling:4.0%} of the "
         f"ceiling of {ceiling:.0f}; a bare client {plain:4.0f}, {plain / ceiling:4.0%}"
     )
 
@@ -117,14 +117,24 @@ async def bare_rate(url: str, body: dict[str, Any], concurrency: int) -> float:
     asked = {"model": "guard", "max_tokens": 1, "logprobs": True, "top_logprobs": 20, **body}
     async with aiohttp.ClientSession() as client:
 
-        async def call() -> None:
+        async def call() -> object:
             async with places, client.post(f"{url}/chat/completions", json=asked) as response:
-                await response.json()
+                return await response.json()
 
         await call()
-        started = time.perf_counter()
-        await asyncio.gather(*(call() for _ in range(CALLS)))
-        return CALLS / (time.perf_counter() - started)
+        return await rate(call)
+
+
+async def rate(call: Callable[[], Awaitable[object]]) -> float:
+    """Return how many calls a second end when many callers call at once, again and again."""
+
+    async def caller() -> None:
+        for _ in range(EACH):
+            await call()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    return CALLERS * EACH / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,11 @@ class Circuit:
         """Whether requests are refused now."""
         return bool(self._breaker.opened)
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether a request is under way that finds out if the server is back."""
+        return self._trying
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch one request.

@@ -134,8 +134,9 @@ class Session:
         async with self.line.place(span.until) as leave:
             with self._circuit.watching():
                 content = await self._request(prompt, span)
-                leave()
-                await asyncio.sleep(0)  # whose turn it is now asks first; then this is read
+                if not self._circuit.is_tried:  # else who follows would be refused until then
+                    leave()
+                    await asyncio.sleep(0)  # whose turn it is now asks first; then this is read
                 return self._read(content, prompt)
 
     async def _request(self, prompt: Prompt, span: _Span) -> bytes:

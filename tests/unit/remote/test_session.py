@@ -155,6 +155,17 @@ def outcome_of(classifier: Remote) -> str:
     return "verdict"
 
 
+def test_who_follows_the_first_to_try() -> None:
+    """A call that waits while another finds the server back is answered too."""
+    settings = {"failures": 1, "max_retries": 0, "rest": 0.1, "concurrency": 1}
+    with remote(answering(DOWN, GOOD, delay=0.05), **settings) as (classifier, _):
+        with pytest.raises(ClassifierUnavailable):
+            classifier.classify(CASE)
+        time.sleep(0.15)
+
+        assert [error for _, error in crowd(Mode.ASYNC, classifier, 3)] == [None] * 3
+
+
 @pytest.mark.parametrize("odd", [answer({}, "400 Bad"), answer(completion(choices=[]))])
 def test_nobody_can_write_the_server_down(odd: bytes) -> None:
     """What a text may bring about never opens the circuit for others."""
