@@ -29,7 +29,7 @@ from guardrail.classifiers.remote.line import Line
 from guardrail.classifiers.remote.loop import OwnLoop
 from guardrail.classifiers.remote.server import Server
 from guardrail.classifiers.remote.writing import Prompt
-from guardrail.errors import ClassifierTimeout
+from guardrail.errors import ClassifierError, ClassifierTimeout
 
 __all__ = ["Session"]
 
@@ -119,6 +119,25 @@ class Session:
             readings[place] = await self._ask(prompt, span)
 
     async def _ask(self, prompt: Prompt, span: _Span) -> Reading:
+        try:
+            return await self._attempt(prompt, span)
+        except ClassifierError as error:
+            if not may_pass(error):
+                raise
+            return await self._ask_again(error, prompt, span)
+
+    async def _ask_again(self, first: ClassifierError, prompt: Prompt, span: _Span) -> Reading:
+        """Go on after a first attempt, which the library is told of and need not make.
+
+        Its way to call takes a good part of the time of a call, and most calls need none of it.
+        """
+        failed = [first]
+
+        async def attempt() -> Reading:
+            if failed:
+                raise failed.pop()
+            return await self._attempt(prompt, span)
+
         retrying = AsyncRetrying(
             sleep=asyncio.sleep,
             retry=retry_if_exception(may_pass),
@@ -127,7 +146,7 @@ class Session:
             | stop_before_delay(span.until - time.monotonic()),
             reraise=True,
         )
-        reading: Reading = await retrying(self._attempt, prompt, span)
+        reading: Reading = await retrying(attempt)
         return reading
 
     async def _attempt(self, prompt: Prompt, span: _Span) -> Reading:
