@@ -1,7 +1,7 @@
 """One request to an OpenAI-compatible server, over kept connections.
 
-Not with the openai library, which takes five times the processor's time for retries, models of the
-answer and headers that are not wanted here.
+Not with the openai library, which takes several times the processor's time for retries, models of
+the answer and headers that are not wanted here.
 """
 
 from __future__ import annotations
@@ -122,9 +122,12 @@ class _Connector(aiohttp.TCPConnector):
 
 def _url(base_url: str, path: str) -> URL:
     try:
-        return URL(base_url.rstrip("/") + path)
+        url = URL(base_url.rstrip("/") + path)
     except ValueError as error:
         raise ConfigError(f"base_url is {base_url!r}, which is no address: {error}") from error
+    if not url.host:
+        raise ConfigError(f"base_url is {base_url!r}, which names no host")
+    return url
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:

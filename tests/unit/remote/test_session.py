@@ -480,6 +480,8 @@ def test_a_forked_process_has_its_own_connections() -> None:
     [
         {"base_url": "localhost:8000"},
         {"base_url": "http://user:word@host/v1"},
+        {"base_url": "http://host:99999/v1"},
+        {"base_url": "http:///v1"},
         {"mode": "text"},
         {"tokenizer": "somewhere"},
         {"mode": "completion", "template": "no place"},
