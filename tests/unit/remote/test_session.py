@@ -395,6 +395,25 @@ def test_without_a_key_none_is_borrowed(monkeypatch: pytest.MonkeyPatch) -> None
 # Its life
 
 
+def test_the_environment_s_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server is reached as all programs reach it, and directly where that is said."""
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeServer(answering(GOOD)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        there = Remote("http://kosafeguard.test/v1", MODEL)
+        there.classify(CASE)
+        there.close()
+        with remote(answering(GOOD)) as (here, server):
+            monkeypatch.setenv("no_proxy", "localhost")
+            here.classify(CASE)
+
+    assert [head.split(" ")[1] for head in proxy.heads] == [
+        "http://kosafeguard.test/v1/chat/completions"
+    ]
+    assert len(server.requests) == 1
+
+
 def test_one_classifier_serves_many_loops() -> None:
     """Calls from threads and from event loops that come and go share one connection."""
     with remote(answering(GOOD), concurrency=1) as (classifier, server):
