@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
 
+import aiohttp
+
 from guardrail.errors import (
     ClassifierError,
     ClassifierProtocolError,
@@ -66,6 +68,8 @@ def translated(error: Exception) -> ClassifierError:
         return ClassifierTimeout("the server did not answer in time")
     if isinstance(error, NoAnswer):
         return ClassifierUnavailable(f"this is no inference server: {error}")
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # whose words hold the proxy's password
+        return ClassifierUnavailable(f"the proxy answered {error.status}")
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ClassifierUnavailable(
@@ -100,5 +104,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -106,14 +106,22 @@ class Server:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections that a forked process's copy leaves to their owner.
+    """Connections that hold nobody else's answer, and that a forked process's copy leaves alone.
 
-    To close them there would take them out of the event loop here, which both share in the kernel.
+    What came while a connection was idle would be taken for the answer to the next text. And to
+    close one in a forked process would take it out of the event loop that both share in the kernel.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._process = os.getpid()
+
+    async def _get(self, *given: Any) -> Any:
+        while kept := await super()._get(*given):
+            if kept.protocol is not None and not kept.protocol.should_close:
+                break
+            kept.close()
+        return kept
 
     def __del__(self, *given: Any) -> None:
         if self._process == os.getpid():

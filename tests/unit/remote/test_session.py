@@ -414,6 +414,27 @@ def test_the_environment_s_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(server.requests) == 1
 
 
+def test_a_stray_answer_is_nobody_s() -> None:
+    """What a server says unasked, on an idle connection, is not the verdict on the next text."""
+    asked: list[Connection] = []
+
+    def say_twice(connection: Connection) -> None:
+        while connection.read():
+            asked.append(connection)
+            if len(asked) == 2:
+                connection.send(answer({}, "404 Not Found"))
+                return
+            connection.send(GOOD)
+            time.sleep(0.03)
+            connection.send(GOOD)
+
+    with remote(say_twice) as (classifier, _):
+        classifier.classify(CASE)
+        time.sleep(0.15)
+        with pytest.raises(ClassifierUnavailable, match="404"):
+            classifier.classify(CASE)
+
+
 def test_one_classifier_serves_many_loops() -> None:
     """Calls from threads and from event loops that come and go share one connection."""
     with remote(answering(GOOD), concurrency=1) as (classifier, server):
