@@ -264,29 +264,23 @@ def test_waiting_in_line_is_bounded_too(mode: Mode) -> None:
 def crowd(mode: Mode, classifier: Remote, calls: int) -> list[tuple[float, Exception | None]]:
     """Return after how many seconds each of many calls ended, and with which error."""
 
-    def judge(_: int) -> tuple[float, Exception | None]:
+    async def judge(threads: ThreadPoolExecutor) -> tuple[float, Exception | None]:
         started = time.monotonic()
         try:
-            classifier.classify(CASE)
-        except ClassifierError as error:
-            return time.monotonic() - started, error
-        return time.monotonic() - started, None
-
-    async def ajudge() -> tuple[float, Exception | None]:
-        started = time.monotonic()
-        try:
-            await classifier.aclassify(CASE)
+            if mode is Mode.ASYNC:
+                await classifier.aclassify(CASE)
+            else:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(threads, classifier.classify, CASE)
         except ClassifierError as error:
             return time.monotonic() - started, error
         return time.monotonic() - started, None
 
     async def all_at_once() -> list[tuple[float, Exception | None]]:
-        return await asyncio.gather(*(ajudge() for _ in range(calls)))
+        with ThreadPoolExecutor(calls) as threads:
+            return await asyncio.gather(*(judge(threads) for _ in range(calls)))
 
-    if mode is Mode.ASYNC:
-        return asyncio.run(all_at_once())
-    with ThreadPoolExecutor(calls) as threads:
-        return list(threads.map(judge, range(calls)))
+    return asyncio.run(all_at_once())
 
 
 def test_who_waits_has_nothing_written_yet() -> None:
